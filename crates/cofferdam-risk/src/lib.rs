@@ -1,0 +1,20 @@
+//! Probabilities, prices and expected loss: the only place where floats live.
+//!
+//! Pure: no I/O, no clock, no randomness of its own, no unsafe. Every transcendental function comes from
+//! `libm`, so equal inputs give equal bits on every platform. Callers keep money in integer micro-USD and
+//! probabilities in integer parts per billion; they cross into floats only through [`door`].
+
+pub mod decision;
+pub mod door;
+pub mod error;
+pub mod fusion;
+pub mod quadrature;
+pub mod stopping;
+
+pub use decision::{Verdict, net_benefit, one_shot, threshold_one_shot};
+pub use door::{
+    PPB_ONE, acts, expected_loss_micro_usd, net_benefit_micro_usd, posterior_ppb, threshold_ppb,
+};
+pub use error::RiskError;
+pub use fusion::{Evidence, EvidenceGroup, fuse, logit, rho_shrink, sigmoid, try_fuse};
+pub use stopping::{StoppingProblem, StoppingTable};
