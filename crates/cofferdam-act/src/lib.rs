@@ -1,0 +1,1 @@
+//! Executors: prepare, dispatch and settle orders; signers and relayer lanes.

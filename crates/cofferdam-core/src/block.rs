@@ -1,0 +1,72 @@
+//! Blocks and observations: the unit in which the chain is looked at.
+
+use alloy_primitives::{Address, B256};
+use serde::{Deserialize, Serialize};
+
+use crate::{ChainId, Timestamp, Tx, decode, read::Readings};
+
+/// The identity of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct BlockRef {
+    /// Which chain.
+    pub chain: ChainId,
+    /// Height.
+    pub number: u64,
+    /// Block hash.
+    pub hash: B256,
+    /// Hash of the parent.
+    pub parent: B256,
+    /// The block's own time.
+    pub time: Timestamp,
+}
+
+/// How settled the thing is that a finding rests on.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Seen before inclusion in a block.
+    Pending,
+    /// In a block that may still be reorganised out.
+    Provisional,
+    /// In a block deeper than the chain's finality depth.
+    Final,
+}
+
+/// What one look at the chain saw: a block, or one pending transaction simulated on the head.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observation {
+    /// The block. For a pending transaction: the head it was simulated on.
+    pub block: BlockRef,
+    /// Who builds the block (fee recipient).
+    pub beneficiary: Address,
+    /// Base fee per gas in wei; 0 before EIP-1559.
+    pub base_fee: u64,
+    /// `Pending` or `Provisional`; finality is the engine's to tell.
+    pub stage: Stage,
+    /// The transactions, in order; exactly one if pending.
+    pub txs: Vec<Tx>,
+    /// Answers to the state reads that the rules asked for.
+    pub readings: Readings,
+}
+
+impl Observation {
+    /// Decodes the facts of every transaction. This is the only place where that is done; a source
+    /// calls it once, after frames and diffs are filled in.
+    pub fn decode_facts(&mut self) {
+        for tx in &mut self.txs {
+            tx.facts = decode::facts(tx);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The vocabulary of incident response: the types every stage speaks, the ports the rim implements,
+//! and the response plan.
+//!
+//! **Architecture invariant:** this crate performs no I/O, reads no clock, draws no randomness and
+//! spawns nothing. Time and entropy are arguments. That is what lets live operation, back-test,
+//! drill and replay be one engine behind different sources.
+
+pub mod amount;
+pub mod block;
+pub mod chain;
+pub mod decode;
+pub mod evidence;
+pub mod fact;
+pub mod finding;
+pub mod id;
+pub mod incident;
+pub mod order;
+pub mod plan;
+pub mod ports;
+pub mod read;
+pub mod record;
+pub mod secret;
+pub mod time;
+pub mod tx;
+
+pub use amount::{Probability, Usd};
+pub use block::{BlockRef, Observation, Stage};
+pub use chain::{AccountId, ChainId};
+pub use fact::Fact;
+pub use finding::{Class, Finding, Severity};
+pub use id::{FindingId, IncidentId, OrderKey};
+pub use record::Record;
+pub use time::Timestamp;
+pub use tx::Tx;

@@ -1,0 +1,539 @@
+//! The types of `plan.toml`, version 1.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::{Address, B256};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{BasisPoints, DurationText, UsdText, WeiText};
+use crate::{AccountId, ChainId, Stage, chain::parse_address};
+
+/// The response plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Plan {
+    /// Format version of this file; this release reads version 1.
+    pub version: u32,
+    /// Name of the protocol, shown in every view.
+    pub name: String,
+    /// The chains watched.
+    #[serde(default)]
+    pub chains: Vec<Chain>,
+    /// What is protected.
+    #[serde(default)]
+    pub entities: Vec<Entity>,
+    /// What counts as an attack: configured detectors.
+    #[serde(default)]
+    pub rules: Vec<Rule>,
+    /// What may be done about it.
+    #[serde(default)]
+    pub actions: Vec<Action>,
+    /// The accounts that pay for and send containment transactions.
+    #[serde(default)]
+    pub relayers: Vec<Relayer>,
+    /// How findings become a decision.
+    #[serde(default)]
+    pub decision: Decision,
+    /// Changes that are expected; control-plane rules stay silent about them.
+    #[serde(default)]
+    pub calendar: Vec<ScheduledChange>,
+}
+
+/// A chain that is watched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Chain {
+    /// CAIP-2 identifier, e.g. `eip155:1`.
+    pub id: ChainId,
+    /// Where nodes are reached: `ws://`, `wss://`, `http://`, `https://`, a socket path as
+    /// `ipc:/path`, or `env:NAME` for a URL that holds a key.
+    #[serde(default)]
+    pub endpoints: Vec<String>,
+    /// Expected time between blocks.
+    #[serde(default = "default_block_time")]
+    pub block_time: DurationText,
+    /// Blocks on top after which a finding counts as final.
+    #[serde(default = "default_finality")]
+    pub finality_blocks: u64,
+    /// The deepest reorganisation that is followed; a deeper one is a *blind* finding.
+    #[serde(default = "default_reorg")]
+    pub reorg_blocks_max: u64,
+    /// Whether pending transactions are watched.
+    #[serde(default)]
+    pub pending: bool,
+}
+
+/// A protected entity: contracts that hold or control users' money.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Entity {
+    /// Short name, unique in the plan.
+    pub id: String,
+    /// Its contracts in CAIP-10 notation.
+    pub accounts: Vec<AccountId>,
+    /// The assets these contracts hold, with a price for valuing a loss.
+    #[serde(default)]
+    pub assets: Vec<Asset>,
+    /// Money that an attack can reach. Left out, it is the value of the assets held at the head.
+    #[serde(default)]
+    pub value_at_risk: Option<UsdText>,
+}
+
+/// An asset held by an entity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Asset {
+    /// Token contract, or `native`.
+    pub token: AssetId,
+    /// Symbol shown to people.
+    pub symbol: String,
+    /// Decimals of the token.
+    pub decimals: u8,
+    /// Price of one whole token. Reviewed with the plan; live prices come with an oracle rule.
+    pub price: UsdText,
+}
+
+/// A token contract on the entity's chain, or the native asset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AssetId {
+    /// The chain's native asset.
+    Native,
+    /// An ERC-20 token.
+    Token(Address),
+}
+
+/// A configured detector.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Rule {
+    /// Short name, unique in the plan.
+    pub id: String,
+    /// Registered name of the detector, e.g. `outflow`.
+    pub detector: String,
+    /// Ids of the entities it watches; empty means all.
+    #[serde(default)]
+    pub entities: Vec<String>,
+    /// How far its findings may go.
+    #[serde(default)]
+    pub mode: Mode,
+    /// Settings of the detector; see its page.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    pub settings: toml::Table,
+}
+
+/// How far the findings of a rule may go.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Recorded only.
+    Shadow,
+    /// People are told.
+    #[default]
+    Alert,
+    /// An order is proposed for one person to release.
+    OneClick,
+    /// An order may be dispatched without asking, if the action allows it too.
+    Automatic,
+}
+
+/// One containment action, authorised in advance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Action {
+    /// Short name, unique in the plan.
+    pub id: String,
+    /// Its step on the ladder.
+    pub rung: Rung,
+    /// Ids of the entities whose loss it stops.
+    pub contains: Vec<String>,
+    /// What it calls.
+    pub call: ActionCall,
+    /// How free the program is to dispatch it.
+    #[serde(default)]
+    pub autonomy: Autonomy,
+    /// The least stage its findings must have.
+    #[serde(default = "default_stage")]
+    pub stage: Stage,
+    /// Share of the remaining loss that it stops once effective.
+    #[serde(default = "default_stops")]
+    pub stops: BasisPoints,
+    /// What acting costs, attack or not.
+    pub cost: ActionCost,
+    /// How often it may be used.
+    #[serde(default)]
+    pub budget: Budget,
+    /// The most to spend on fees for one order.
+    #[serde(default = "default_fee_budget")]
+    pub fee_budget: WeiText,
+    /// How long an undispatched order stays valid.
+    #[serde(default = "default_order_ttl")]
+    pub valid_for: DurationText,
+    /// Whether governance has to undo it. An irreversible action needs two independent rules.
+    #[serde(default)]
+    pub irreversible: bool,
+    /// How to see on chain that it worked. Left out, the usual check of its kind is used.
+    #[serde(default)]
+    pub verify: Vec<Verify>,
+}
+
+/// What an action calls. No variant takes free calldata, value or a delegatecall at incident time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(
+    tag = "via",
+    deny_unknown_fields,
+    rename_all = "kebab-case",
+    rename_all_fields = "kebab-case"
+)]
+pub enum ActionCall {
+    /// `EmergencyGuardian.pause` with a pre-signed authorisation.
+    Guardian {
+        /// The guardian contract.
+        guardian: AccountId,
+        /// The action registered in the guardian.
+        #[schemars(with = "String")]
+        action_id: B256,
+        /// 0: one signer, short; 1: quorum, long.
+        #[serde(default)]
+        tier: u8,
+        /// The contract that is paused, for verification.
+        target: AccountId,
+        /// Folder with the pre-signed authorisations, relative to the plan.
+        authorisations: String,
+    },
+    /// A call by a scoped key that holds the role on the target.
+    Direct {
+        /// The contract called.
+        target: AccountId,
+        /// One of the known containment functions.
+        function: ContainmentFunction,
+        /// The relayer that holds the role.
+        relayer: String,
+    },
+    /// `SafeEmergencyModule.exec` with pre-signed responder signatures.
+    SafeModule {
+        /// The module.
+        module: AccountId,
+        /// The Safe acted through.
+        safe: AccountId,
+        /// The contract the Safe calls.
+        target: AccountId,
+        /// One of the known containment functions.
+        function: ContainmentFunction,
+        /// Folder with the pre-signed authorisations, relative to the plan.
+        authorisations: String,
+    },
+}
+
+/// Containment functions of existing protocols, with fixed arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ContainmentFunction {
+    /// OpenZeppelin `pause()` 0x8456cb59.
+    Pause,
+    /// Venus `_setProtocolPaused(true)` 0x2a6a6065.
+    VenusSetProtocolPaused,
+    /// Compound v2 `_setTransferPaused(true)` 0x8ebf6364.
+    CompoundSetTransferPaused,
+    /// Compound v2 `_setSeizePaused(true)` 0x2d70db78.
+    CompoundSetSeizePaused,
+    /// Aave v3 `setPoolPause(true)` 0x7641f3d9.
+    AaveSetPoolPause,
+    /// Lido-style and our own `pauseFor(uint256)` 0xf3f449c7 with the longest duration allowed.
+    PauseFor,
+}
+
+/// How free the program is to dispatch an order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "level", deny_unknown_fields, rename_all = "kebab-case")]
+pub enum Autonomy {
+    /// A person must release it.
+    #[default]
+    Propose,
+    /// It goes out unless a person vetoes it in time.
+    Veto {
+        /// How long people have.
+        window: DurationText,
+    },
+    /// It goes out at once.
+    Act,
+}
+
+/// The ladder (`risk.md` §9.5), least harm to users first.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rung {
+    /// Look closer.
+    Watch,
+    /// Tell people.
+    Notify,
+    /// Lower limits.
+    Limit,
+    /// Pause one market or pool.
+    PauseMarket,
+    /// Pause the protocol.
+    PauseProtocol,
+    /// Ask governance.
+    Governance,
+}
+
+/// What an action costs, attack or not (`risk.md` §9.4, first cut).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ActionCost {
+    /// Fixed cost: operations, legal, reputation.
+    #[serde(default)]
+    pub fixed: UsdText,
+    /// Cost per hour of the pause: fees lost, users held up, liquidations not made.
+    #[serde(default)]
+    pub per_hour: UsdText,
+    /// How long it lasts if nobody shortens it.
+    #[serde(default)]
+    pub duration: DurationText,
+}
+
+/// How often an action may be used without a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Budget {
+    /// Automatic orders within `window`; the next one is proposed only.
+    #[serde(default = "default_budget_count")]
+    pub automatic_max: u32,
+    /// The window of `automatic-max`.
+    #[serde(default = "default_budget_window")]
+    pub window: DurationText,
+    /// Least time between two orders of this action.
+    #[serde(default = "default_cooldown")]
+    pub cooldown: DurationText,
+}
+
+/// A state read that proves an action's effect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Verify {
+    /// The contract read.
+    pub contract: AccountId,
+    /// Calldata in hex, e.g. `0x5c975abb` for `paused()`.
+    #[schemars(with = "String")]
+    pub data: alloy_primitives::Bytes,
+    /// The expected first word as a decimal number, or `reverts`.
+    pub expect: String,
+}
+
+/// An account that sends containment transactions and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Relayer {
+    /// Short name, unique in the plan.
+    pub id: String,
+    /// Its account.
+    pub account: AccountId,
+    /// Where its key is.
+    pub key: KeySource,
+}
+
+/// Where a key comes from. Never the key itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(
+    tag = "from",
+    deny_unknown_fields,
+    rename_all = "kebab-case",
+    rename_all_fields = "kebab-case"
+)]
+pub enum KeySource {
+    /// A keystore file (Web3 Secret Storage v3); the password comes from the environment.
+    Keystore {
+        /// Path, relative to the plan.
+        path: String,
+        /// Name of the environment variable with the password.
+        password_env: String,
+    },
+    /// The environment.
+    Env {
+        /// Name of the variable with the private key in hex.
+        name: String,
+    },
+}
+
+/// How findings become a decision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Decision {
+    /// Probability that an attack on an entity begins in a given block, in parts per billion.
+    /// Default: 4.2 % a year (`risk.md` §9.1) at 12 s blocks.
+    pub prior_ppb: u32,
+    /// The most that one group of correlated findings may weigh, in thousandths of a nat.
+    pub group_cap_millinats: i32,
+    /// Probability that an attack takes everything in one transaction (`risk.md` §9.2: 0.44).
+    pub atomic: BasisPoints,
+    /// Blocks over which a drain that is not atomic runs.
+    pub drain_blocks: u64,
+    /// Evidence older than this no longer counts.
+    pub memory: DurationText,
+}
+
+/// An expected change of the control plane.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ScheduledChange {
+    /// The contract that changes.
+    pub contract: AccountId,
+    /// From when, in seconds since the Unix epoch.
+    pub not_before: u64,
+    /// Until when, in seconds since the Unix epoch.
+    pub not_after: u64,
+    /// The new implementation, owner or module, if the change names one.
+    #[serde(default)]
+    pub to: Option<AccountId>,
+    /// Why, for people.
+    pub reason: String,
+}
+
+impl Default for Decision {
+    fn default() -> Self {
+        Self {
+            prior_ppb: 16,
+            group_cap_millinats: 20_000,
+            atomic: BasisPoints(440_000),
+            drain_blocks: 10,
+            memory: DurationText(3_600_000),
+        }
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            automatic_max: default_budget_count(),
+            window: default_budget_window(),
+            cooldown: default_cooldown(),
+        }
+    }
+}
+
+impl Plan {
+    /// The entity named `id`.
+    pub fn entity(&self, id: &str) -> Option<&Entity> {
+        self.entities.iter().find(|it| it.id == id)
+    }
+
+    /// The action named `id`.
+    pub fn action(&self, id: &str) -> Option<&Action> {
+        self.actions.iter().find(|it| it.id == id)
+    }
+
+    /// The rule named `id`.
+    pub fn rule(&self, id: &str) -> Option<&Rule> {
+        self.rules.iter().find(|it| it.id == id)
+    }
+
+    /// The entities that `rule` watches, on `chain`.
+    pub fn watched<'a>(
+        &'a self,
+        rule: &'a Rule,
+        chain: ChainId,
+    ) -> impl Iterator<Item = &'a Entity> {
+        let named = move |it: &&Entity| rule.entities.is_empty() || rule.entities.contains(&it.id);
+        let here = move |it: &&Entity| it.accounts.iter().any(|account| account.chain == chain);
+        self.entities.iter().filter(named).filter(here)
+    }
+}
+
+impl Entity {
+    /// Its contracts on `chain`.
+    pub fn addresses(&self, chain: ChainId) -> impl Iterator<Item = Address> + '_ {
+        self.accounts.iter().filter(move |it| it.chain == chain).map(|it| it.address)
+    }
+}
+
+impl ActionCall {
+    /// The chain it runs on.
+    pub fn chain(&self) -> ChainId {
+        match self {
+            Self::Guardian { guardian, .. } => guardian.chain,
+            Self::Direct { target, .. } => target.chain,
+            Self::SafeModule { module, .. } => module.chain,
+        }
+    }
+}
+
+impl std::fmt::Display for AssetId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Native => f.write_str("native"),
+            Self::Token(address) => address.fmt(f),
+        }
+    }
+}
+
+impl Serialize for AssetId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for AssetId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_str() {
+            "native" => Ok(Self::Native),
+            text => parse_address(text).map(Self::Token).map_err(serde::de::Error::custom),
+        }
+    }
+}
+
+impl JsonSchema for AssetId {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "AssetId".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "pattern": "^(native|0x[0-9a-fA-F]{40})$" })
+    }
+}
+
+fn default_block_time() -> DurationText {
+    DurationText(12_000)
+}
+fn default_finality() -> u64 {
+    64
+}
+fn default_reorg() -> u64 {
+    64
+}
+fn default_stage() -> Stage {
+    Stage::Provisional
+}
+fn default_stops() -> BasisPoints {
+    BasisPoints(1_000_000)
+}
+fn default_fee_budget() -> WeiText {
+    WeiText(alloy_primitives::U256::from(500_000_000_000_000_000u64))
+}
+fn default_order_ttl() -> DurationText {
+    DurationText(600_000)
+}
+fn default_budget_count() -> u32 {
+    1
+}
+fn default_budget_window() -> DurationText {
+    DurationText(86_400_000)
+}
+fn default_cooldown() -> DurationText {
+    DurationText(3_600_000)
+}

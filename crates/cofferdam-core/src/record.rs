@@ -1,0 +1,190 @@
+//! Journal records: the only durable truth. Everything else is a fold over them.
+//!
+//! Records are versioned by addition only: a variant or field, once written by a release, keeps its
+//! meaning for ever.
+
+use alloy_primitives::B256;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    BlockRef, ChainId, Finding, FindingId, IncidentId, OrderKey, Timestamp,
+    incident::{Incident, IncidentState, Ledger},
+    order::{Order, Outcome, Prepared, Sent},
+};
+
+/// One line of the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "kebab-case")]
+pub enum Record {
+    /// The process started with this plan.
+    Started {
+        /// Hash of the response plan.
+        plan: B256,
+        /// Version of the program.
+        version: String,
+    },
+    /// A block was evaluated by every rule that it concerned.
+    BlockEvaluated {
+        /// The block; the cursor of its chain is now here.
+        block: BlockRef,
+        /// State of the rules that changed, so that a restart needs no block again.
+        memos: Vec<(String, Memo)>,
+    },
+    /// Blocks above `to` were reorganised out.
+    Reorged {
+        /// The last common block.
+        to: BlockRef,
+        /// What was dropped, highest first.
+        dropped: Vec<BlockRef>,
+    },
+    /// A rule believes something.
+    Found {
+        /// The finding.
+        finding: Finding,
+    },
+    /// A finding's ground is gone.
+    Retracted {
+        /// Which.
+        finding: FindingId,
+        /// Why, for people.
+        because: String,
+    },
+    /// A finding's block is deeper than the finality depth.
+    Finalized {
+        /// Which.
+        finding: FindingId,
+    },
+    /// An incident was opened.
+    IncidentOpened {
+        /// The incident, without findings.
+        incident: Incident,
+    },
+    /// A finding was added to an incident.
+    Attached {
+        /// The incident.
+        incident: IncidentId,
+        /// The finding.
+        finding: FindingId,
+    },
+    /// A decision was made (also when it is to do nothing yet).
+    Decided {
+        /// The incident.
+        incident: IncidentId,
+        /// The reasoning.
+        ledger: Ledger,
+    },
+    /// An incident changed its state.
+    IncidentMoved {
+        /// The incident.
+        incident: IncidentId,
+        /// The new state.
+        state: IncidentState,
+        /// Why or by whom, for people.
+        because: String,
+    },
+    /// An order was decided. Durable before it is dispatched, with the one exception of the blueprint.
+    Intended {
+        /// The order.
+        order: Order,
+    },
+    /// A person agreed to an order.
+    Approved {
+        /// Which.
+        key: OrderKey,
+        /// Who.
+        by: String,
+    },
+    /// A person refused an order.
+    Vetoed {
+        /// Which.
+        key: OrderKey,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// An order was handed to the network.
+    Dispatched {
+        /// Which.
+        key: OrderKey,
+        /// Counts from 1.
+        attempt: u32,
+        /// What was simulated and sent.
+        prepared: Prepared,
+        /// One entry per relayer lane used.
+        sent: Vec<Sent>,
+    },
+    /// An attempt to hand an order to the network failed; it will be tried again.
+    DispatchFailed {
+        /// Which.
+        key: OrderKey,
+        /// Counts from 1.
+        attempt: u32,
+        /// Why, for people.
+        reason: String,
+    },
+    /// The outcome of an order is known from the chain.
+    Settled {
+        /// Which.
+        key: OrderKey,
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// We cannot look: the cursor holds at the block before `from`.
+    Blind {
+        /// Which chain.
+        chain: ChainId,
+        /// First block that could not be evaluated.
+        from: u64,
+        /// Why, for people.
+        because: String,
+    },
+    /// We can look again.
+    Sighted {
+        /// Which chain.
+        chain: ChainId,
+        /// The first block evaluated again.
+        at: u64,
+    },
+    /// A message for a person was issued.
+    Alerted {
+        /// The incident, if it belongs to one.
+        incident: Option<IncidentId>,
+        /// The text.
+        text: String,
+    },
+    /// A standing authority was proved against the head, or failed the proof.
+    Readiness {
+        /// Id of the action.
+        action: String,
+        /// Whether it would work now.
+        ready: bool,
+        /// What is wrong, for people; empty if nothing.
+        because: Vec<String>,
+    },
+    /// The engine's whole state, so that a restart reads only what follows.
+    Snapshot {
+        /// Version of the state's format.
+        version: u32,
+        /// The state as JSON.
+        state: serde_json::Value,
+    },
+}
+
+/// A rule's state, as the rule itself wrote it.
+pub type Memo = serde_json::Value;
+
+/// A record in its place in the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Position, counting from 0 without gaps.
+    pub seq: u64,
+    /// When it was appended, by the clock of the appending machine.
+    pub at: Timestamp,
+    /// Hash of the previous entry; zero for the first.
+    pub prev: B256,
+    /// SHA-256 over domain tag, `seq`, `at`, `prev` and the record's bytes as stored.
+    pub hash: B256,
+    /// The record.
+    pub record: Record,
+}

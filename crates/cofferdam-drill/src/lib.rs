@@ -1,0 +1,1 @@
+//! Drills: scenarios as data, the world they run in, and their scorecards.

@@ -1,0 +1,1 @@
+//! One deterministic state machine: step(now, input) -> effects.

@@ -1,0 +1,1 @@
+//! Block sources: JSON-RPC nodes and recorded data.

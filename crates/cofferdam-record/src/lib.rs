@@ -1,0 +1,1 @@
+//! The hash-chained journal and the bus.

@@ -1,0 +1,1 @@
+//! EVM execution: re-execution of blocks, simulation, and the in-process local chain.

@@ -1,0 +1,1 @@
+//! The cofferdam binary: CLI, configuration, wiring and the runtime loop.
