@@ -1,6 +1,6 @@
 //! Blocks and observations: the unit in which the chain is looked at.
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, Bloom, U256};
 use serde::{Deserialize, Serialize};
 
 use crate::{ChainId, Timestamp, Tx, decode, read::Readings};
@@ -49,16 +49,39 @@ pub enum Stage {
 pub struct Observation {
     /// The block. For a pending transaction: the head it was simulated on.
     pub block: BlockRef,
-    /// Who builds the block (fee recipient).
-    pub beneficiary: Address,
-    /// Base fee per gas in wei; 0 before EIP-1559.
-    pub base_fee: u64,
+    /// The header fields that execution depends on or can be checked against.
+    pub env: BlockEnv,
     /// `Pending` or `Provisional`; finality is the engine's to tell.
     pub stage: Stage,
     /// The transactions, in order; exactly one if pending.
     pub txs: Vec<Tx>,
     /// Answers to the state reads that the rules asked for.
     pub readings: Readings,
+}
+
+/// Header fields that execution depends on, and commitments it can be checked against.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockEnv {
+    /// Who builds the block (fee recipient).
+    pub beneficiary: Address,
+    /// Gas limit.
+    pub gas_limit: u64,
+    /// Base fee per gas in wei; 0 before EIP-1559.
+    pub base_fee: u64,
+    /// Proof-of-work difficulty; 0 after the Merge.
+    pub difficulty: U256,
+    /// PREVRANDAO; `None` before the Merge.
+    pub prev_randao: Option<B256>,
+    /// EIP-4844 excess blob gas; `None` before Cancun.
+    pub excess_blob_gas: Option<u64>,
+    /// EIP-4788 parent beacon block root; `None` before Cancun.
+    pub parent_beacon_root: Option<B256>,
+    /// Gas used according to the header; `None` if there is no header to check against.
+    pub gas_used: Option<u64>,
+    /// Logs bloom according to the header.
+    pub logs_bloom: Option<Bloom>,
+    /// Receipts root according to the header.
+    pub receipts_root: Option<B256>,
 }
 
 impl Observation {

@@ -24,7 +24,7 @@ pub mod time;
 pub mod tx;
 
 pub use amount::{Probability, Usd};
-pub use block::{BlockRef, Observation, Stage};
+pub use block::{BlockEnv, BlockRef, Observation, Stage};
 pub use chain::{AccountId, ChainId};
 pub use fact::Fact;
 pub use finding::{Class, Finding, Severity};

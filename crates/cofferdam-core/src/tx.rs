@@ -27,6 +27,8 @@ pub struct Tx {
     pub input: Bytes,
     /// Gas limit.
     pub gas_limit: u64,
+    /// What else execution needs to know: envelope type, access list and the like.
+    pub envelope: Envelope,
     /// Gas used according to the receipt (or the simulation, for a pending transaction).
     pub gas_used: u64,
     /// Fee cap per gas in wei (gas price for legacy transactions).
@@ -47,6 +49,34 @@ pub struct Tx {
     pub tracing: Tracing,
     /// What happened, decoded once by [`crate::decode::facts`].
     pub facts: Vec<Fact>,
+}
+
+/// The parts of a transaction that only execution needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// EIP-2718 type: 0 legacy, 1 EIP-2930, 2 EIP-1559, 3 EIP-4844, 4 EIP-7702.
+    pub kind: u8,
+    /// EIP-2930 access list.
+    pub access_list: Vec<(Address, Vec<B256>)>,
+    /// EIP-7702 authorisations, signer recovered; `None` if the signature is invalid.
+    pub authorizations: Vec<Authorization>,
+    /// EIP-4844 versioned hashes.
+    pub blob_hashes: Vec<B256>,
+    /// EIP-4844 fee cap per blob gas in wei.
+    pub max_fee_per_blob_gas: u128,
+}
+
+/// One EIP-7702 authorisation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authorization {
+    /// Chain it is valid on; 0 means every chain.
+    pub chain_id: U256,
+    /// The code delegated to.
+    pub address: Address,
+    /// Nonce of the authority.
+    pub nonce: u64,
+    /// Who signed.
+    pub authority: Option<Address>,
 }
 
 /// One call or creation.
