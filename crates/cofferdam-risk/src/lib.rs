@@ -8,6 +8,7 @@ pub mod decision;
 pub mod door;
 pub mod error;
 pub mod fusion;
+pub mod pricing;
 pub mod quadrature;
 pub mod stopping;
 
