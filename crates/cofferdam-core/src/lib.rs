@@ -20,7 +20,9 @@ pub mod ports;
 pub mod read;
 pub mod record;
 pub mod secret;
+pub mod snapshot;
 pub mod time;
+pub mod trace;
 pub mod tx;
 
 pub use amount::{Probability, Usd};
