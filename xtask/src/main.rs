@@ -1,2 +1,61 @@
-//! Repository chores.
-fn main() {}
+//! Repository chores: `cargo xtask <chore>`. Nothing here is part of the product.
+
+mod accept;
+mod codegen;
+mod layers;
+mod scaffold;
+mod services;
+mod tidy;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask <chore>
+
+  tidy                          layers, file and function lengths, documentation headings, forbidden words
+  codegen [--check]             write (or compare) what is generated under docs/reference
+  new detector|action|drill ID  lay the files of one more plug-in
+  services                      install what tests run against (npm packages of contracts/)
+  accept loop                   run the acceptance lines of the closed loop and print the table
+";
+
+/// What a chore ends with: nothing, or what is wrong, one line each.
+pub(crate) type Outcome = Result<(), Vec<String>>;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let outcome = match words[..] {
+        ["tidy"] => tidy::run(),
+        ["codegen"] => codegen::run(false),
+        ["codegen", "--check"] => codegen::run(true),
+        ["new", kind, id] => scaffold::run(kind, id),
+        ["services"] => services::run(),
+        ["accept", suite] => accept::run(suite),
+        _ => Err(vec![USAGE.to_owned()]),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(lines) => {
+            say(&lines.join("\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints for the person who ran the chore.
+#[expect(clippy::print_stdout, reason = "a chore talks to the terminal")]
+pub(crate) fn say(text: &str) {
+    println!("{text}");
+}
+
+/// The root of the repository.
+pub(crate) fn root() -> std::path::PathBuf {
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}
+
+/// A failed read or command as a line for people.
+pub(crate) fn fail(what: &str, error: impl std::fmt::Display) -> Vec<String> {
+    vec![format!("{what}: {error}")]
+}

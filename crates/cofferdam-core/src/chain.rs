@@ -6,7 +6,7 @@ use alloy_primitives::Address;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// EIP-155 chain identifier, written as CAIP-2: `eip155:1`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChainId(pub u64);
 
 /// An account on a chain, written as CAIP-10: `eip155:1:0xab16a96D…`.

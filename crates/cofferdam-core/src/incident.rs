@@ -20,6 +20,8 @@ pub struct Incident {
     pub state: IncidentState,
     /// When its first finding was made.
     pub opened_at: Timestamp,
+    /// Value the entity held just before it opened; `None` if it could not be read.
+    pub held: Option<Usd>,
     /// The findings that count now (retracted ones are removed).
     pub findings: BTreeSet<FindingId>,
     /// Accounts that act for the attacker, as far as known.

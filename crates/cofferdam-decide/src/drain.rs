@@ -20,7 +20,8 @@ pub(crate) struct Drain {
 pub(crate) fn drain(decision: &Decision, at_risk: Usd, lost: Usd, blocks_since_loss: u64) -> Drain {
     let remaining = Usd(at_risk.minus(lost).0.max(0));
     let spread = Usd(remaining.0 / i128::from(decision.drain_blocks.max(1)));
-    let atomic = Probability(u32::try_from(decision.atomic.0.min(1_000_000) * 1_000).unwrap_or(u32::MAX));
+    let atomic =
+        Probability(u32::try_from(decision.atomic.0.min(1_000_000) * 1_000).unwrap_or(u32::MAX));
     let next_block = if lost.0 > 0 {
         let rate = Usd(lost.0 / i128::from(blocks_since_loss.max(1)));
         rate.max(spread).weighted(atomic.complement())
@@ -31,7 +32,13 @@ pub(crate) fn drain(decision: &Decision, at_risk: Usd, lost: Usd, blocks_since_l
 }
 
 /// The ledger lines of the model.
-pub(crate) fn terms(decision: &Decision, at_risk: Usd, source: &str, lost: Usd, drain: &Drain) -> Vec<Term> {
+pub(crate) fn terms(
+    decision: &Decision,
+    at_risk: Usd,
+    source: &str,
+    lost: Usd,
+    drain: &Drain,
+) -> Vec<Term> {
     let line = |name: &str, value: Quantity, source: &str| Term {
         name: name.into(),
         value,
@@ -51,7 +58,11 @@ pub(crate) fn terms(decision: &Decision, at_risk: Usd, source: &str, lost: Usd, 
         line("value at risk", Quantity::Usd(at_risk), source),
         line("already lost", Quantity::Usd(lost), "findings of class damage"),
         line("still there", Quantity::Usd(drain.remaining), "value at risk less loss"),
-        line("blocks a drain takes", Quantity::Blocks(decision.drain_blocks), "plan: decision.drain-blocks"),
+        line(
+            "blocks a drain takes",
+            Quantity::Blocks(decision.drain_blocks),
+            "plan: decision.drain-blocks",
+        ),
         next,
     ]
 }

@@ -29,7 +29,11 @@ pub(crate) fn fuse(decision: &Decision, findings: &[Weighed<'_>]) -> (Probabilit
             name: format!("evidence: {group}"),
             value: Quantity::Millinats(sum.clamp(-cap, cap)),
             interval: None,
-            source: format!("findings of {}, capped at {}", names.join(", "), Quantity::Millinats(cap)),
+            source: format!(
+                "findings of {}, capped at {}",
+                names.join(", "),
+                Quantity::Millinats(cap)
+            ),
         });
         inputs.push((cap, rules.values().map(|it| it.llr_millinats).collect()));
     }

@@ -27,7 +27,11 @@ pub(crate) fn gate(
     let grounds: Vec<_> = findings.iter().filter(harm).filter(settled).collect();
     if grounds.is_empty() {
         let any = findings.iter().any(|it| harm(&it));
-        let why = if any { stage_reason(action.stage) } else { "no damage and no loss of control seen yet".into() };
+        let why = if any {
+            stage_reason(action.stage)
+        } else {
+            "no damage and no loss of control seen yet".into()
+        };
         return Verdict::Withheld(why);
     }
     if let Some(at) = past.iter().filter(|it| it.action == action.id).map(|it| it.at).max()

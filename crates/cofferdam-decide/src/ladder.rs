@@ -120,8 +120,14 @@ fn lost(findings: &[Weighed<'_>]) -> Usd {
     by_rule.into_values().max().unwrap_or_default()
 }
 
-fn weigh(case: &Case<'_>, action: &Action, posterior: Probability, next_block: Usd) -> (OptionLine, Term) {
-    let stops = Probability(u32::try_from(action.stops.0.min(1_000_000) * 1_000).unwrap_or(u32::MAX));
+fn weigh(
+    case: &Case<'_>,
+    action: &Action,
+    posterior: Probability,
+    next_block: Usd,
+) -> (OptionLine, Term) {
+    let stops =
+        Probability(u32::try_from(action.stops.0.min(1_000_000) * 1_000).unwrap_or(u32::MAX));
     let avoided = next_block.weighted(stops);
     let per_hour = action.cost.per_hour.0.0;
     let hours_ms = i128::from(action.cost.duration.0);
@@ -136,13 +142,23 @@ fn weigh(case: &Case<'_>, action: &Action, posterior: Probability, next_block: U
     } else {
         gate::gate(case.now, action, case.findings, case.past)
     };
-    let line =
-        OptionLine { action: action.id.clone(), rung: action.rung, avoided, cost, threshold, net, verdict };
+    let line = OptionLine {
+        action: action.id.clone(),
+        rung: action.rung,
+        avoided,
+        cost,
+        threshold,
+        net,
+        verdict,
+    };
     let costs = Term {
         name: format!("cost of {}", action.id),
         value: Quantity::Usd(cost),
         interval: Some((Quantity::Usd(action.cost.fixed.0), Quantity::Usd(cost))),
-        source: format!("plan: fixed {} + {} an hour for {}", action.cost.fixed, action.cost.per_hour, action.cost.duration),
+        source: format!(
+            "plan: fixed {} + {} an hour for {}",
+            action.cost.fixed, action.cost.per_hour, action.cost.duration
+        ),
     };
     (line, costs)
 }
@@ -185,7 +201,10 @@ fn flips(options: &[OptionLine], chosen: Option<&Choice>, posterior: Probability
         out.push(match &it.verdict {
             Verdict::Withheld(why) => format!("{}: {why}", it.action),
             _ if it.avoided.0 == 0 => format!("{} would avoid nothing", it.action),
-            _ => format!("{} becomes worth it at a posterior of {} (now {posterior})", it.action, it.threshold),
+            _ => format!(
+                "{} becomes worth it at a posterior of {} (now {posterior})",
+                it.action, it.threshold
+            ),
         });
     }
     if options.is_empty() {

@@ -18,7 +18,11 @@ pub fn ledger(ledger: &Ledger) -> String {
         let _ = writeln!(out, "  {:width$}  {value:<32} {}", it.name, it.source);
     }
     if !ledger.options.is_empty() {
-        let _ = writeln!(out, "  {:<20} {:>14} {:>12} {:>14} {:>14}  verdict", "action", "avoided", "cost", "threshold", "net");
+        let _ = writeln!(
+            out,
+            "  {:<20} {:>14} {:>12} {:>14} {:>14}  verdict",
+            "action", "avoided", "cost", "threshold", "net"
+        );
     }
     for it in &ledger.options {
         let verdict = match &it.verdict {

@@ -35,7 +35,13 @@ cost = { fixed = "20000 usd", per-hour = "5000 usd", duration = "4h" }
 "#;
 
 fn finding(class: Class, severity: Severity, llr: i32, loss: i128) -> Finding {
-    let block = BlockRef { chain: ChainId(31337), number: 7, hash: B256::repeat_byte(7), parent: B256::ZERO, time: Timestamp(84_000) };
+    let block = BlockRef {
+        chain: ChainId(31337),
+        number: 7,
+        hash: B256::repeat_byte(7),
+        parent: B256::ZERO,
+        time: Timestamp(84_000),
+    };
     Finding {
         id: Finding::id_of(block.chain, "drain", block.hash, Address::repeat_byte(0xaa)),
         detector: "outflow".into(),
@@ -75,7 +81,8 @@ fn run(finding: &Finding, mode: Mode, past: &[PastOrder]) -> (String, Option<Cho
 
 #[test]
 fn a_critical_loss_pauses_the_market_and_not_the_protocol() {
-    let (text, choice) = run(&finding(Class::Damage, Severity::Critical, 21_000, 300_000), Mode::Automatic, &[]);
+    let (text, choice) =
+        run(&finding(Class::Damage, Severity::Critical, 21_000, 300_000), Mode::Automatic, &[]);
     assert_eq!(choice, Some(Choice { action: "pause-vault".into(), automatic: true }));
     expect![[r#"
         decision at 1970-01-01T00:01:24.500Z
@@ -99,19 +106,22 @@ fn a_critical_loss_pauses_the_market_and_not_the_protocol() {
 
 #[test]
 fn suspicion_alone_never_acts() {
-    let (_, choice) = run(&finding(Class::Suspicion, Severity::Critical, 30_000, 0), Mode::Automatic, &[]);
+    let (_, choice) =
+        run(&finding(Class::Suspicion, Severity::Critical, 30_000, 0), Mode::Automatic, &[]);
     assert_eq!(choice, None);
 }
 
 #[test]
 fn a_weak_finding_is_below_the_threshold() {
-    let (_, choice) = run(&finding(Class::Damage, Severity::High, 5_000, 1_000), Mode::Automatic, &[]);
+    let (_, choice) =
+        run(&finding(Class::Damage, Severity::High, 5_000, 1_000), Mode::Automatic, &[]);
     assert_eq!(choice, None);
 }
 
 #[test]
 fn shadow_rules_do_not_count() {
-    let (_, choice) = run(&finding(Class::Damage, Severity::Critical, 30_000, 300_000), Mode::Shadow, &[]);
+    let (_, choice) =
+        run(&finding(Class::Damage, Severity::Critical, 30_000, 300_000), Mode::Shadow, &[]);
     assert_eq!(choice, None);
 }
 
@@ -121,7 +131,12 @@ fn one_click_rules_and_an_exhausted_budget_only_propose() {
     let proposed = |choice: Option<Choice>| choice.is_some_and(|it| !it.automatic);
     assert!(proposed(run(&critical, Mode::OneClick, &[]).1));
     let mut used = PastOrder { action: "pause-vault".into(), at: Timestamp(0), automatic: true };
-    assert!(run(&critical, Mode::Automatic, &[used.clone()]).1.is_some_and(|it| it.action == "pause-all"), "cooldown");
+    assert!(
+        run(&critical, Mode::Automatic, &[used.clone()])
+            .1
+            .is_some_and(|it| it.action == "pause-all"),
+        "cooldown"
+    );
     used.at = Timestamp(84_500);
     assert!(run(&critical, Mode::Automatic, &[used]).1.is_some_and(|it| !it.automatic));
 }

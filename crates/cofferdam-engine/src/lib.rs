@@ -1,1 +1,221 @@
-//! One deterministic state machine: step(now, input) -> effects.
+//! The engine: one deterministic state machine from inputs to effects.
+//!
+//! **Architecture invariant:** [`Engine::step`] is the only way in and its return value the only way
+//! out. The engine owns no socket, file, thread, clock or random number; live operation, back-test,
+//! drill and replay are this same engine behind different sources and executors.
+//!
+//! **Architecture invariant:** all lasting state is a fold over journal records. `step` changes it only
+//! through the records it returns, so that a restart from the journal is exact.
+//!
+//! **Architecture invariant:** effects are carried out in order, and a [`Effect::Record`] is durable
+//! before a later [`Effect::Dispatch`] begins. The one exception is the blueprint's: a self-expiring,
+//! pre-authorised order may be handed to the network while its record is being written.
+
+mod apply;
+mod holdings;
+mod restore;
+mod state;
+mod step;
+
+use std::collections::BTreeMap;
+
+use cofferdam_core::{
+    ChainId, Finding, IncidentId, Observation, OrderKey, Record, Severity, Timestamp,
+    order::{Order, Outcome, Prepared, Sent},
+    plan::Plan,
+    read::StateRead,
+};
+use cofferdam_detect::{BuildError, RuleSet};
+
+pub use restore::RestoreError;
+pub use state::{Blindness, ChainView, FindingState, OrderState, Release, State, Trail};
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// A block, parents before children; after a reorganisation from the fork point on.
+    Block(Observation),
+    /// A pending transaction, simulated on the head.
+    Pending(Observation),
+    /// The operator or a signer said something.
+    Command(Command),
+    /// An order was handed to the network.
+    Dispatched {
+        /// Which.
+        key: OrderKey,
+        /// What was simulated and sent.
+        prepared: Prepared,
+        /// One entry per relayer lane.
+        sent: Vec<Sent>,
+    },
+    /// Handing an order to the network failed.
+    DispatchFailed {
+        /// Which.
+        key: OrderKey,
+        /// Why, for people.
+        reason: String,
+    },
+    /// The chain told what became of an order.
+    Settled {
+        /// Which.
+        key: OrderKey,
+        /// What.
+        outcome: Outcome,
+    },
+    /// Time passed.
+    Tick,
+    /// Somebody else believes something. Their word is taken as far as the rule they feed allows.
+    External(Box<Finding>),
+    /// A source cannot deliver block `from`.
+    Blind {
+        /// Which chain.
+        chain: ChainId,
+        /// First block that cannot be had.
+        from: u64,
+        /// Why, for people.
+        because: String,
+    },
+}
+
+/// What a person says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Agree to a proposed order.
+    Approve {
+        /// Which.
+        key: OrderKey,
+        /// Who.
+        by: String,
+    },
+    /// Refuse an order that is not out yet.
+    Veto {
+        /// Which.
+        key: OrderKey,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// Close an incident; `false_alarm` says that there was no attack.
+    Close {
+        /// Which.
+        incident: IncidentId,
+        /// Who.
+        by: String,
+        /// Whether it was none.
+        false_alarm: bool,
+    },
+}
+
+/// What the world must now do, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Append to the journal.
+    Record(Record),
+    /// Deliver the chain again from this block: a later one arrived first.
+    Fetch {
+        /// Which chain.
+        chain: ChainId,
+        /// First block wanted.
+        from: u64,
+    },
+    /// Hand an order to the network.
+    Dispatch {
+        /// The order.
+        order: Box<Order>,
+        /// Counts from 1; above 1 it replaces what is stuck.
+        attempt: u32,
+    },
+    /// Ask the chain what became of an order.
+    Settle {
+        /// The order.
+        order: Box<Order>,
+    },
+    /// Tell people.
+    Alert {
+        /// How loud.
+        severity: Severity,
+        /// The incident, if it belongs to one.
+        incident: Option<IncidentId>,
+        /// One sentence.
+        text: String,
+    },
+}
+
+/// Limits and rhythm of the engine.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// A snapshot is recorded after this many records.
+    pub snapshot_records: u64,
+    /// A dispatched order without outcome is dispatched again after this many milliseconds.
+    pub dispatch_retry_ms: u64,
+    /// Attempts per order, after which it has failed.
+    pub dispatch_attempts_max: u32,
+    /// Closed incidents kept in memory; older ones are only in the journal.
+    pub closed_incidents_max: usize,
+}
+
+/// The state machine. See the module's invariants.
+#[derive(Debug)]
+pub struct Engine {
+    plan: Plan,
+    limits: Limits,
+    rules: BTreeMap<ChainId, RuleSet>,
+    state: State,
+    /// When each order was last handed to the shell without an answer yet. Not lasting: after a
+    /// restart an unanswered dispatch is simply repeated, which the order's key makes harmless.
+    in_flight: BTreeMap<OrderKey, Timestamp>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            snapshot_records: 5_000,
+            dispatch_retry_ms: 6_000,
+            dispatch_attempts_max: 8,
+            closed_incidents_max: 1_000,
+        }
+    }
+}
+
+impl Engine {
+    /// A new engine for `plan`.
+    ///
+    /// # Errors
+    /// The first rule that cannot be built.
+    pub fn new(plan: Plan, limits: Limits) -> Result<Self, BuildError> {
+        let mut rules = BTreeMap::new();
+        for chain in plan.chains.iter().map(|it| it.id) {
+            rules.insert(chain, RuleSet::build(&plan, chain)?);
+        }
+        Ok(Self { plan, limits, rules, state: State::default(), in_flight: BTreeMap::new() })
+    }
+
+    /// Advances by one input and returns what the world must now do, in order.
+    pub fn step(&mut self, now: Timestamp, input: Input) -> Vec<Effect> {
+        step::step(self, now, input)
+    }
+
+    /// The state reads that the rules want answered at this block and its parent before it is given
+    /// to [`Engine::step`]. Facts must be decoded.
+    pub fn wanted_reads(&self, observation: &Observation) -> Vec<StateRead> {
+        let mut reads = match self.rules.get(&observation.block.chain) {
+            Some(rules) => rules.wanted(&observation.txs),
+            None => Vec::new(),
+        };
+        reads.extend(holdings::wanted(&self.plan, observation));
+        reads.sort();
+        reads.dedup();
+        reads
+    }
+
+    /// What the engine knows: incidents, orders, cursors, blindness.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The plan it runs.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+}

@@ -6,6 +6,7 @@
 //! **Architecture invariant:** a plan holds no secret. Keys come from keystore files, the environment
 //! or a KMS; the plan names them.
 
+pub mod containment;
 mod model;
 mod text;
 

@@ -1,0 +1,208 @@
+//! The fold: how each record changes the state. Used by `step` and by `restore` alike, so that both
+//! end in the same place.
+
+use cofferdam_core::{
+    BlockRef, Finding, FindingId, Record, Stage, Timestamp,
+    incident::IncidentState,
+    order::Outcome,
+    plan::{Autonomy, Plan},
+    record::Memo,
+};
+
+use crate::{
+    Limits,
+    state::{Blindness, FindingState, OrderState, Release, State, Trail},
+};
+
+/// Folds `record`, appended at `at`, into `state`.
+pub(crate) fn apply(
+    state: &mut State,
+    plan: &Plan,
+    limits: &Limits,
+    at: Timestamp,
+    record: &Record,
+) {
+    state.records_since_snapshot += 1;
+    match record {
+        Record::BlockEvaluated { block, memos } => {
+            block_evaluated(state, plan, limits, *block, memos)
+        }
+        Record::Reorged { to, .. } => reorged(state, *to),
+        Record::Found { finding } => found(state, at, finding),
+        Record::Retracted { finding, .. } => retracted(state, finding),
+        Record::Finalized { finding } => {
+            if let Some(it) = state.findings.get_mut(finding) {
+                it.finding.stage = Stage::Final;
+            }
+        }
+        Record::IncidentOpened { incident } => {
+            state.incidents.insert(incident.id, incident.clone());
+        }
+        Record::Attached { incident, finding } => {
+            let actors = match state.findings.get_mut(finding) {
+                Some(it) => {
+                    it.incident = Some(*incident);
+                    it.finding.actors.clone()
+                }
+                None => Vec::new(),
+            };
+            if let Some(it) = state.incidents.get_mut(incident) {
+                it.findings.insert(*finding);
+                it.actors.extend(actors);
+            }
+        }
+        Record::Decided { incident, ledger } => {
+            if let Some(it) = state.incidents.get_mut(incident) {
+                it.ledger = Some(ledger.clone());
+            }
+        }
+        Record::IncidentMoved { incident, state: next, .. } => {
+            if let Some(it) = state.incidents.get_mut(incident) {
+                it.state = *next;
+            }
+        }
+        Record::Snapshot { .. } => state.records_since_snapshot = 0,
+        Record::Blind { chain, from, because } => {
+            let since = state.chain_mut(*chain).blind.as_ref().map_or(at, |it| it.since);
+            let because = because.clone();
+            state.chain_mut(*chain).blind = Some(Blindness { from: *from, because, since });
+        }
+        Record::Sighted { chain, .. } => state.chain_mut(*chain).blind = None,
+        Record::Started { .. } | Record::Alerted { .. } | Record::Readiness { .. } => {}
+        order => apply_order(state, at, order),
+    }
+}
+
+fn apply_order(state: &mut State, at: Timestamp, record: &Record) {
+    match record {
+        Record::Intended { order } => {
+            let release = match &order.autonomy {
+                Autonomy::Act => Release::Now,
+                Autonomy::Veto { window } => Release::After(order.decided_at.plus_ms(window.0)),
+                Autonomy::Propose => Release::OnApproval,
+            };
+            if let Some(it) = state.incidents.get_mut(&order.incident) {
+                it.orders.push(order.key);
+            }
+            let order = order.clone();
+            state.orders.insert(
+                order.key,
+                OrderState {
+                    order,
+                    release,
+                    attempts: 0,
+                    tried_at: None,
+                    sent: Vec::new(),
+                    outcome: None,
+                },
+            );
+        }
+        Record::Approved { key, by } => {
+            if let Some(it) = state.orders.get_mut(key) {
+                it.release = Release::Approved(by.clone());
+            }
+        }
+        Record::Vetoed { key, by, .. } => {
+            if let Some(it) = state.orders.get_mut(key) {
+                it.outcome = Some(Outcome::Vetoed { by: by.clone() });
+            }
+        }
+        Record::Dispatched { key, attempt, sent, .. } => {
+            if let Some(it) = state.orders.get_mut(key) {
+                it.attempts = *attempt;
+                it.tried_at = Some(at);
+                it.sent.extend(sent.iter().cloned());
+            }
+        }
+        Record::DispatchFailed { key, attempt, .. } => {
+            if let Some(it) = state.orders.get_mut(key) {
+                it.attempts = *attempt;
+                it.tried_at = Some(at);
+            }
+        }
+        Record::Settled { key, outcome } => {
+            if let Some(it) = state.orders.get_mut(key) {
+                it.outcome = Some(outcome.clone());
+            }
+        }
+        _ => {}
+    }
+}
+
+fn block_evaluated(
+    state: &mut State,
+    plan: &Plan,
+    limits: &Limits,
+    block: BlockRef,
+    memos: &[(String, Memo)],
+) {
+    let chain = state.chain_mut(block.chain);
+    let mut undo = Vec::with_capacity(memos.len());
+    for (key, memo) in memos {
+        undo.push((key.clone(), chain.memos.insert(key.clone(), memo.clone())));
+    }
+    chain.trail.push_back(Trail { block, undo });
+    let config = plan.chains.iter().find(|it| it.id == block.chain);
+    let depth = config.map_or(64, |it| it.reorg_blocks_max).saturating_add(1);
+    while chain.trail.len() as u64 > depth {
+        chain.trail.pop_front();
+    }
+    prune(state, plan, limits, block);
+}
+
+/// Drops what can no longer matter: final findings outside every incident, and old closed incidents.
+fn prune(state: &mut State, plan: &Plan, limits: &Limits, head: BlockRef) {
+    let memory = plan.decision.memory.0;
+    state.findings.retain(|_, it| {
+        let old = head.time.since_ms(it.finding.block.time) > memory;
+        it.incident.is_some() || !old || it.finding.block.chain != head.chain
+    });
+    let over = state.incidents.values().filter(|it| closed(it.state)).count();
+    if over <= limits.closed_incidents_max {
+        return;
+    }
+    let oldest = state
+        .incidents
+        .values()
+        .filter(|it| closed(it.state))
+        .min_by_key(|it| (it.opened_at, it.id));
+    let Some(id) = oldest.map(|it| it.id) else { return };
+    state.incidents.remove(&id);
+    state.orders.retain(|_, it| it.order.incident != id);
+    state.findings.retain(|_, it| it.incident != Some(id));
+}
+
+/// Whether an incident is over.
+pub(crate) fn closed(state: IncidentState) -> bool {
+    matches!(state, IncidentState::Closed | IncidentState::FalseAlarm)
+}
+
+fn reorged(state: &mut State, to: BlockRef) {
+    let chain = state.chain_mut(to.chain);
+    while chain.trail.back().is_some_and(|it| it.block.number > to.number) {
+        let Some(trail) = chain.trail.pop_back() else { break };
+        for (key, before) in trail.undo.into_iter().rev() {
+            match before {
+                Some(memo) => chain.memos.insert(key, memo),
+                None => chain.memos.remove(&key),
+            };
+        }
+    }
+}
+
+fn found(state: &mut State, at: Timestamp, finding: &Finding) {
+    let known = state.findings.get(&finding.id);
+    let next = FindingState {
+        finding: finding.clone(),
+        at: known.map_or(at, |it| it.at),
+        incident: known.and_then(|it| it.incident),
+    };
+    state.findings.insert(finding.id, next);
+}
+
+fn retracted(state: &mut State, finding: &FindingId) {
+    let incident = state.findings.remove(finding).and_then(|it| it.incident);
+    if let Some(it) = incident.and_then(|id| state.incidents.get_mut(&id)) {
+        it.findings.remove(finding);
+    }
+}

@@ -1,0 +1,73 @@
+//! One step: an input changes the state through records and yields effects.
+
+mod block;
+mod order;
+mod respond;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cofferdam_core::{IncidentId, Record, Severity, Timestamp, Usd};
+
+use crate::{Command, Effect, Engine, Input, apply::apply};
+
+/// The effects of one step, collected in order.
+pub(crate) struct Step<'a> {
+    pub(crate) engine: &'a mut Engine,
+    pub(crate) now: Timestamp,
+    pub(crate) effects: Vec<Effect>,
+    /// Incidents whose evidence changed: decided upon before the step ends.
+    pub(crate) touched: BTreeSet<IncidentId>,
+    /// What entities held just before the observation of this step, as far as it told.
+    pub(crate) held: BTreeMap<String, Usd>,
+}
+
+pub(crate) fn step(engine: &mut Engine, now: Timestamp, input: Input) -> Vec<Effect> {
+    let mut it =
+        Step { engine, now, effects: Vec::new(), touched: BTreeSet::new(), held: BTreeMap::new() };
+    match input {
+        Input::Block(observation) => it.on_block(observation),
+        Input::Pending(observation) => it.on_pending(&observation),
+        Input::External(finding) => it.on_findings(vec![*finding]),
+        Input::Blind { chain, from, because } => it.on_blind(chain, from, because),
+        Input::Command(Command::Approve { key, by }) => it.on_approve(key, by),
+        Input::Command(Command::Veto { key, by, reason }) => it.on_veto(key, by, reason),
+        Input::Command(Command::Close { incident, by, false_alarm }) => {
+            it.on_close(incident, by, false_alarm);
+        }
+        Input::Dispatched { key, prepared, sent } => it.on_dispatched(key, prepared, sent),
+        Input::DispatchFailed { key, reason } => it.on_dispatch_failed(key, reason),
+        Input::Settled { key, outcome } => it.on_settled(key, outcome),
+        Input::Tick => it.expire_pending(),
+    }
+    it.decide_touched();
+    it.release_orders();
+    it.snapshot_if_due();
+    it.effects
+}
+
+impl Step<'_> {
+    /// Records and applies: the only way a step changes the state.
+    pub(crate) fn record(&mut self, record: Record) {
+        let engine = &mut *self.engine;
+        apply(&mut engine.state, &engine.plan, &engine.limits, self.now, &record);
+        self.effects.push(Effect::Record(record));
+    }
+
+    /// Tells people, and keeps that it was told.
+    pub(crate) fn alert(&mut self, severity: Severity, incident: Option<IncidentId>, text: String) {
+        self.record(Record::Alerted { incident, text: text.clone() });
+        self.effects.push(Effect::Alert { severity, incident, text });
+    }
+
+    fn snapshot_if_due(&mut self) {
+        let due = self.engine.state.records_since_snapshot >= self.engine.limits.snapshot_records;
+        if !due {
+            return;
+        }
+        // A memo that cannot be written as JSON keeps the journal replayable from zero; the next block
+        // tries again.
+        if let Ok(record) = self.engine.snapshot() {
+            self.record(record);
+        }
+    }
+}

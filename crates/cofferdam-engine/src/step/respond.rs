@@ -1,0 +1,288 @@
+//! From findings to incidents and from incidents to orders.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cofferdam_core::{
+    Class, Finding, IncidentId, OrderKey, Record, Severity, Usd,
+    incident::{Incident, IncidentState, Ledger, Verdict},
+    order::{Order, Outcome},
+    plan::{Action, ActionCall, Autonomy, ContainmentFunction, Mode, containment},
+};
+use cofferdam_decide::{Case, Choice, PastOrder, Weighed, decide};
+
+use super::Step;
+use crate::{Effect, apply::closed, state::State};
+
+impl Step<'_> {
+    /// Takes in findings: records what is new, and groups what concerns an entity into an incident.
+    pub(super) fn on_findings(&mut self, findings: Vec<Finding>) {
+        for finding in findings {
+            let known = self.engine.state.findings.get(&finding.id);
+            let news = known.is_none_or(|it| {
+                it.finding.stage < finding.stage
+                    || (it.finding.stage == finding.stage && it.finding.block != finding.block)
+            });
+            if !news {
+                continue;
+            }
+            let attached = known.and_then(|it| it.incident);
+            self.record(Record::Found { finding: finding.clone() });
+            match finding.class {
+                Class::Blind | Class::Defence => self.alert_finding(&finding, None),
+                Class::Damage | Class::Control | Class::Suspicion => {
+                    self.attach(&finding, attached)
+                }
+            }
+        }
+    }
+
+    fn attach(&mut self, finding: &Finding, attached: Option<IncidentId>) {
+        let mode = mode_of(self, finding);
+        if mode == Mode::Shadow {
+            return;
+        }
+        if let Some(incident) = attached {
+            self.touched.insert(incident);
+            return;
+        }
+        let open = |it: &&Incident| it.entity == finding.entity && !closed(it.state);
+        let incident = match self.engine.state.incidents.values().find(open).map(|it| it.id) {
+            Some(id) => id,
+            None => self.open_incident(finding),
+        };
+        self.record(Record::Attached { incident, finding: finding.id });
+        self.touched.insert(incident);
+    }
+
+    fn open_incident(&mut self, finding: &Finding) -> IncidentId {
+        let id = IncidentId::derive(&[
+            finding.entity.as_bytes(),
+            finding.id.0.as_slice(),
+            &self.now.0.to_be_bytes(),
+        ]);
+        let held = self.held.get(&finding.entity).copied();
+        let incident = Incident {
+            id,
+            entity: finding.entity.clone(),
+            chain: finding.block.chain,
+            state: IncidentState::Detected,
+            opened_at: self.now,
+            held: held.or_else(|| self.engine.state.held(&finding.entity)),
+            findings: BTreeSet::new(),
+            actors: BTreeSet::new(),
+            orders: Vec::new(),
+            ledger: None,
+        };
+        self.record(Record::IncidentOpened { incident });
+        self.alert_finding(finding, Some(id));
+        id
+    }
+
+    fn alert_finding(&mut self, finding: &Finding, incident: Option<IncidentId>) {
+        let text = match incident {
+            Some(id) => {
+                format!("incident {} at {}: {}", id.short(), finding.entity, finding.summary)
+            }
+            None => format!("{}: {}", finding.rule, finding.summary),
+        };
+        self.alert(finding.severity, incident, text);
+    }
+
+    /// Decides upon every incident whose evidence changed in this step.
+    pub(super) fn decide_touched(&mut self) {
+        for id in std::mem::take(&mut self.touched) {
+            self.decide_incident(id);
+        }
+    }
+
+    fn decide_incident(&mut self, id: IncidentId) {
+        let Some((ledger, choice)) = self.weigh(id) else { return };
+        let Some(incident) = self.engine.state.incidents.get(&id) else { return };
+        if incident.ledger.as_ref().is_some_and(|it| same_decision(it, &ledger)) && choice.is_none()
+        {
+            return;
+        }
+        self.record(Record::Decided { incident: id, ledger });
+        if let Some(choice) = choice {
+            self.intend(id, &choice);
+        }
+    }
+
+    fn weigh(&self, id: IncidentId) -> Option<(Ledger, Option<Choice>)> {
+        let state = &self.engine.state;
+        let incident = state.incidents.get(&id).filter(|it| !closed(it.state))?;
+        let entity = self.engine.plan.entity(&incident.entity)?;
+        let findings: Vec<Weighed<'_>> = incident
+            .findings
+            .iter()
+            .filter_map(|it| state.findings.get(it))
+            .map(|it| Weighed { finding: &it.finding, mode: mode_of(self, &it.finding) })
+            .collect();
+        if findings.is_empty() {
+            return None;
+        }
+        let under_way = under_way(state, incident);
+        let past = past_orders(state);
+        let held = incident.held.map(|it| (it, "read at the parent of its first block".to_owned()));
+        Some(decide(&Case {
+            now: self.now,
+            plan: &self.engine.plan,
+            entity,
+            holdings: held,
+            findings: &findings,
+            blocks_since_loss: blocks_since_loss(state, &findings),
+            past: &past,
+            under_way: &under_way,
+        }))
+    }
+
+    fn intend(&mut self, incident: IncidentId, choice: &Choice) {
+        let Some(action) = self.engine.plan.action(&choice.action).cloned() else { return };
+        let order = self.order(incident, &action, choice.automatic);
+        let text = match (choice.automatic, &order.autonomy) {
+            (false, _) => format!(
+                "incident {}: {} is proposed, a person must release it",
+                incident.short(),
+                action.id
+            ),
+            (_, Autonomy::Veto { window }) => {
+                format!(
+                    "incident {}: {} goes out in {window} unless vetoed",
+                    incident.short(),
+                    action.id
+                )
+            }
+            _ => format!("incident {}: {} goes out now", incident.short(), action.id),
+        };
+        self.record(Record::Intended { order });
+        let moves = self
+            .engine
+            .state
+            .incidents
+            .get(&incident)
+            .is_some_and(|it| it.state == IncidentState::Detected);
+        if moves {
+            let because = format!("{} ordered", action.id);
+            self.record(Record::IncidentMoved {
+                incident,
+                state: IncidentState::Responding,
+                because,
+            });
+        }
+        // Nothing stands between the intent and its dispatch; people are told right after.
+        self.release_orders();
+        self.alert(Severity::Critical, Some(incident), text);
+    }
+
+    fn order(&self, incident: IncidentId, action: &Action, automatic: bool) -> Order {
+        let of_action = self.engine.state.orders.values();
+        let occurrence = of_action
+            .filter(|it| it.order.incident == incident && it.order.action == action.id)
+            .count();
+        let key = OrderKey::derive(&[
+            incident.0.as_slice(),
+            action.id.as_bytes(),
+            &(occurrence as u64).to_be_bytes(),
+        ]);
+        Order {
+            key,
+            incident,
+            action: action.id.clone(),
+            rung: action.rung,
+            chain: action.call.chain(),
+            call: containment::order_call(action),
+            effect: containment::effect_checks(action),
+            stage: action.stage,
+            self_expiring: expires_by_itself(&action.call),
+            autonomy: if automatic { action.autonomy.clone() } else { Autonomy::Propose },
+            decided_at: self.now,
+            expires_at: self.now.plus_ms(action.valid_for.0),
+            fee_budget_wei: action.fee_budget.0,
+        }
+    }
+
+    pub(super) fn on_close(&mut self, incident: IncidentId, by: String, false_alarm: bool) {
+        let known = self.engine.state.incidents.get(&incident);
+        if known.is_none_or(|it| closed(it.state)) {
+            return;
+        }
+        self.withdraw_orders(incident, "its incident was closed");
+        let state = if false_alarm { IncidentState::FalseAlarm } else { IncidentState::Closed };
+        self.record(Record::IncidentMoved { incident, state, because: format!("closed by {by}") });
+    }
+
+    /// Orders that are not out yet are not sent any more; those that are out are followed to their end.
+    pub(super) fn withdraw_orders(&mut self, incident: IncidentId, because: &str) {
+        let waiting = self.engine.state.orders.values();
+        let waiting = waiting
+            .filter(|it| it.order.incident == incident && it.outcome.is_none() && it.attempts == 0);
+        let keys: Vec<OrderKey> = waiting.map(|it| it.order.key).collect();
+        for key in keys {
+            let outcome = Outcome::Failed { reason: because.to_owned() };
+            self.record(Record::Settled { key, outcome });
+        }
+        self.effects.retain(
+            |it| !matches!(it, Effect::Dispatch { order, .. } if order.incident == incident),
+        );
+    }
+}
+
+/// Whether a call undoes itself by time, on chain.
+fn expires_by_itself(call: &ActionCall) -> bool {
+    match call {
+        ActionCall::Guardian { .. } => true,
+        ActionCall::Direct { function, .. } | ActionCall::SafeModule { function, .. } => {
+            *function == ContainmentFunction::PauseFor
+        }
+    }
+}
+
+/// How far the finding's rule may go. A rule that is not in the plan (an external finding, say) only
+/// alerts.
+fn mode_of(step: &Step<'_>, finding: &Finding) -> Mode {
+    step.engine.plan.rule(&finding.rule).map_or(Mode::Alert, |it| it.mode)
+}
+
+/// Actions ordered for this incident that did not fail.
+fn under_way(state: &State, incident: &Incident) -> BTreeSet<String> {
+    let failed = |it: &Outcome| matches!(it, Outcome::Failed { .. } | Outcome::Expired);
+    incident
+        .orders
+        .iter()
+        .filter_map(|key| state.orders.get(key))
+        .filter(|it| !it.outcome.as_ref().is_some_and(failed))
+        .map(|it| it.order.action.clone())
+        .collect()
+}
+
+fn past_orders(state: &State) -> Vec<PastOrder> {
+    let used = |it: &&crate::OrderState| it.attempts > 0;
+    let past = |it: &crate::OrderState| PastOrder {
+        action: it.order.action.clone(),
+        at: it.order.decided_at,
+        automatic: it.order.autonomy != Autonomy::Propose,
+    };
+    state.orders.values().filter(used).map(past).collect()
+}
+
+fn blocks_since_loss(state: &State, findings: &[Weighed<'_>]) -> u64 {
+    let lossy = findings.iter().filter(|it| it.finding.loss > Usd::ZERO);
+    let mut first = BTreeMap::new();
+    for it in lossy {
+        let block = it.finding.block;
+        let number = first.entry(block.chain).or_insert(block.number);
+        *number = block.number.min(*number);
+    }
+    let spans = first.into_iter().map(|(chain, number)| {
+        state.head(chain).map_or(number, |head| head.number.max(number)).saturating_sub(number) + 1
+    });
+    spans.max().unwrap_or(0)
+}
+
+/// Whether two ledgers come to the same: posterior and verdicts.
+fn same_decision(a: &Ledger, b: &Ledger) -> bool {
+    let verdicts = |it: &Ledger| -> Vec<(String, Verdict)> {
+        it.options.iter().map(|line| (line.action.clone(), line.verdict.clone())).collect()
+    };
+    a.posterior == b.posterior && a.chosen == b.chosen && verdicts(a) == verdicts(b)
+}
