@@ -28,7 +28,9 @@ pub fn calldata(function: ContainmentFunction) -> Bytes {
         ContainmentFunction::CompoundSetTransferPaused => with([0x8e, 0xbf, 0x63, 0x64], yes),
         ContainmentFunction::CompoundSetSeizePaused => with([0x2d, 0x70, 0xdb, 0x78], yes),
         ContainmentFunction::AaveSetPoolPause => with([0x76, 0x41, 0xf3, 0xd9], yes),
-        ContainmentFunction::PauseFor => with([0xf3, 0xf4, 0x49, 0xc7], U256::from(PAUSE_FOR_SECONDS)),
+        ContainmentFunction::PauseFor => {
+            with([0xf3, 0xf4, 0x49, 0xc7], U256::from(PAUSE_FOR_SECONDS))
+        }
     }
 }
 
@@ -63,15 +65,24 @@ pub fn effect_checks(action: &Action) -> Vec<EffectCheck> {
     };
     match &action.call {
         ActionCall::Guardian { target, .. } => flag(target.address, PAUSED),
-        ActionCall::Direct { target, function, .. } | ActionCall::SafeModule { target, function, .. } => {
+        ActionCall::Direct { target, function, .. }
+        | ActionCall::SafeModule { target, function, .. } => {
             match function {
-                ContainmentFunction::Pause | ContainmentFunction::PauseFor => flag(target.address, PAUSED),
+                ContainmentFunction::Pause | ContainmentFunction::PauseFor => {
+                    flag(target.address, PAUSED)
+                }
                 // protocolPaused()
-                ContainmentFunction::VenusSetProtocolPaused => flag(target.address, [0x42, 0x5f, 0xad, 0x58]),
+                ContainmentFunction::VenusSetProtocolPaused => {
+                    flag(target.address, [0x42, 0x5f, 0xad, 0x58])
+                }
                 // transferGuardianPaused()
-                ContainmentFunction::CompoundSetTransferPaused => flag(target.address, [0x87, 0xf7, 0x63, 0x03]),
+                ContainmentFunction::CompoundSetTransferPaused => {
+                    flag(target.address, [0x87, 0xf7, 0x63, 0x03])
+                }
                 // seizeGuardianPaused()
-                ContainmentFunction::CompoundSetSeizePaused => flag(target.address, [0xac, 0x0b, 0x0b, 0xb7]),
+                ContainmentFunction::CompoundSetSeizePaused => {
+                    flag(target.address, [0xac, 0x0b, 0x0b, 0xb7])
+                }
                 ContainmentFunction::AaveSetPoolPause => Vec::new(),
             }
         }
