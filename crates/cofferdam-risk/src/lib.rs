@@ -8,9 +8,11 @@ pub mod decision;
 pub mod door;
 pub mod error;
 pub mod fusion;
+pub mod numeric;
 pub mod pricing;
-pub mod quadrature;
+pub mod severity;
 pub mod stopping;
+pub mod vol;
 
 pub use decision::{Verdict, net_benefit, one_shot, threshold_one_shot};
 pub use door::{

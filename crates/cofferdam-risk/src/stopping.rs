@@ -4,7 +4,7 @@
 
 use crate::error::{RiskError, non_negative, positive};
 use crate::fusion::{logit, sigmoid};
-use crate::quadrature::gauss_hermite;
+use crate::numeric::quadrature::gauss_hermite;
 
 /// Points of the log-odds grid.
 pub const GRID_POINTS: usize = 4_001;

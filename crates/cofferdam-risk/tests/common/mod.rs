@@ -24,11 +24,20 @@ pub(crate) fn json(name: &str) -> Value {
 
 /// A golden file with third-party rows, or `None` after printing what is missing.
 pub(crate) fn shared(name: &str) -> Option<String> {
+    beside(&format!("golden/risk/{name}"))
+}
+
+/// A data file that is not redistributable, or `None` after printing what is missing.
+pub(crate) fn shared_data(name: &str) -> Option<String> {
+    beside(&format!("data/{name}"))
+}
+
+fn beside(name: &str) -> Option<String> {
     let base = std::env::var_os("COFFERDAM_SHARED").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
         PathBuf::from,
     );
-    let path = base.join("golden/risk").join(name);
+    let path = base.join(name);
     match std::fs::read_to_string(&path) {
         Ok(text) => Some(text),
         Err(_) => {

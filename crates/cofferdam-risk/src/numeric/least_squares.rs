@@ -1,0 +1,78 @@
+//! Weighted linear least squares for a handful of regressors, by Cholesky on the normal equations with
+//! centred scale. Invariant: a singular design is an error, not a wild coefficient.
+
+use crate::error::{RiskError, finite, same_length};
+
+/// Coefficients of `y ~ rows` (each row one observation), weights all one when empty.
+///
+/// # Errors
+/// Uneven lengths, fewer observations than columns, a value that is not finite, or a singular design.
+pub fn ols(rows: &[Vec<f64>], y: &[f64], weights: &[f64]) -> Result<Vec<f64>, RiskError> {
+    same_length("observations", y.len(), rows.len())?;
+    let columns = rows.first().map_or(0, Vec::len);
+    if columns == 0 || rows.len() < columns {
+        return Err(RiskError::TooFew {
+            name: "least squares",
+            got: rows.len(),
+            want: columns.max(1),
+        });
+    }
+    if !weights.is_empty() {
+        same_length("weights", weights.len(), rows.len())?;
+    }
+    let mut normal = vec![vec![0.0; columns]; columns];
+    let mut right = vec![0.0; columns];
+    for (i, row) in rows.iter().enumerate() {
+        same_length("regressors", row.len(), columns)?;
+        let w = weights.get(i).copied().unwrap_or(1.0);
+        for a in 0..columns {
+            right[a] += w * row[a] * y[i];
+            for b in 0..=a {
+                normal[a][b] += w * row[a] * row[b];
+            }
+        }
+    }
+    solve_symmetric(normal, right)
+}
+
+/// Solves `A x = b` for a symmetric positive definite `A` given by its lower triangle.
+///
+/// # Errors
+/// A matrix that is not positive definite to rounding.
+pub fn solve_symmetric(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Result<Vec<f64>, RiskError> {
+    let n = b.len();
+    same_length("matrix", a.len(), n)?;
+    for j in 0..n {
+        for i in j..n {
+            let mut sum = a[i][j];
+            for k in 0..j {
+                sum -= a[i][k] * a[j][k];
+            }
+            if i == j {
+                if sum.is_nan() || sum <= 1e-14 * a[j][j].abs() {
+                    return Err(RiskError::OutOfDomain {
+                        name: "pivot",
+                        value: sum,
+                        domain: "positive definite",
+                    });
+                }
+                a[j][j] = libm::sqrt(sum);
+            } else {
+                a[i][j] = sum / a[j][j];
+            }
+        }
+    }
+    for i in 0..n {
+        for k in 0..i {
+            b[i] -= a[i][k] * b[k];
+        }
+        b[i] /= a[i][i];
+    }
+    for i in (0..n).rev() {
+        for k in i + 1..n {
+            b[i] -= a[k][i] * b[k];
+        }
+        b[i] = finite("solution", b[i] / a[i][i])?;
+    }
+    Ok(b)
+}
