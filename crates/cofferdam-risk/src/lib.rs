@@ -4,7 +4,9 @@
 //! `libm`, so equal inputs give equal bits on every platform. Callers keep money in integer micro-USD and
 //! probabilities in integer parts per billion; they cross into floats only through [`door`].
 
+pub mod calibration;
 pub mod decision;
+pub mod detection;
 pub mod door;
 pub mod error;
 pub mod fusion;
