@@ -1,4 +1,5 @@
-//! `scenario.toml`: one drill as data.
+//! `scenario.toml`: one drill as data. Beside it lies `plan.toml`, the defender's response plan as a
+//! template: `${name}` is replaced by addresses, `${id:pause}` by the guardian's action.
 
 use std::collections::BTreeMap;
 
@@ -30,8 +31,6 @@ pub struct Scenario {
     pub numbers: BTreeMap<String, String>,
     /// Contracts and calls that set the stage, in order, one block each ten.
     pub setup: Vec<Step>,
-    /// The response plan as a template: `${name}` is replaced by addresses.
-    pub plan: String,
     /// The pre-authorised pause, if the drill has one.
     #[serde(default)]
     pub guardian: Option<Guardian>,
@@ -90,7 +89,7 @@ pub struct Step {
     /// Deploys this artifact: a name under `contracts/abi`, or `npm:<path below node_modules>`.
     #[serde(default)]
     pub deploy: Option<String>,
-    /// Puts this artifact's runtime code at the address of `name` (libraries at fixed places).
+    /// Name of what is deployed.
     #[serde(default)]
     pub r#as: Option<String>,
     /// The contract called.
@@ -109,6 +108,9 @@ pub struct Step {
     /// Reads instead of sending: the first returned word becomes this name.
     #[serde(default)]
     pub read: Option<String>,
+    /// The transaction is shown as pending but its sender cannot pay: it is never included.
+    #[serde(default)]
+    pub ghost: bool,
     /// Whether the transaction may revert (an attack that the defence stops, say).
     #[serde(default)]
     pub may_revert: bool,
@@ -140,6 +142,9 @@ pub struct Holding {
     pub token: String,
     /// Names of the holders whose loss counts.
     pub holders: Vec<String>,
+    /// Names of accounts whose gain is somebody's loss, where the victims' claims are hard to value.
+    #[serde(default)]
+    pub gain_of: Vec<String>,
     /// Decimals.
     pub decimals: u8,
     /// Price of one whole token in whole dollars.
@@ -182,4 +187,30 @@ impl Scenario {
 
 fn one() -> u32 {
     1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Scenario, ScenarioError};
+
+    #[test]
+    fn every_scenario_of_the_repository_is_read() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../drills");
+        let mut read = 0;
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path().join("scenario.toml");
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            let scenario = Scenario::parse(&text);
+            let id = scenario.as_ref().map(|it| it.id.clone()).map_err(|it| format!("{it:?}"));
+            assert_eq!(id, Ok(entry.file_name().to_string_lossy().into_owned()), "{}", path.display());
+            read += 1;
+        }
+        assert!(read >= 5, "only {read} scenarios");
+    }
+
+    #[test]
+    fn a_step_that_does_nothing_is_refused() {
+        let text = "id='x'\ntitle='x'\nclass='x'\nvariants=[]\nloss=[]\naccounts={}\nsetup=[{from='a'}]";
+        assert!(matches!(Scenario::parse(text), Err(ScenarioError::EmptyStep { index: 1, .. })));
+    }
 }
