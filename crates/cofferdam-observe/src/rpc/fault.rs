@@ -1,0 +1,162 @@
+//! What can go wrong with one request to one endpoint.
+//!
+//! **Invariant:** no text here holds a path, a query or credentials of an endpoint's URL; that is
+//! where providers put keys.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use alloy::transports::{RpcError, TransportError, TransportErrorKind};
+use cofferdam_core::ChainId;
+
+/// Longest text of a node that is passed on, in characters.
+pub(crate) const NODE_TEXT_CHARS_MAX: usize = 300;
+
+/// A failed request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{method} at {endpoint}: {kind}")]
+pub struct RpcFault {
+    /// The endpoint, as scheme and host.
+    pub endpoint: Arc<str>,
+    /// The JSON-RPC method.
+    pub method: &'static str,
+    /// What went wrong.
+    pub kind: FaultKind,
+}
+
+/// What went wrong with a request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FaultKind {
+    /// No answer in time.
+    #[error("no answer within {limit_ms} ms")]
+    TimedOut {
+        /// The limit in milliseconds.
+        limit_ms: u64,
+    },
+    /// No connection, a broken one, or an HTTP status that is not success.
+    #[error("unreachable: {reason}")]
+    Unreachable {
+        /// Why.
+        reason: String,
+    },
+    /// The node answered with a JSON-RPC error.
+    #[error("refused with code {code}: {message}")]
+    Refused {
+        /// JSON-RPC error code.
+        code: i64,
+        /// The node's words, cut.
+        message: String,
+    },
+    /// The answer cannot be what it claims to be.
+    #[error("{reason}")]
+    Malformed {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The node knows of the block but does not serve this part of it yet.
+    #[error("{what} not served yet")]
+    NotYet {
+        /// Which part.
+        what: &'static str,
+    },
+    /// The endpoint serves another chain.
+    #[error("serves {actual} instead of {expected}")]
+    WrongChain {
+        /// The chain that was configured.
+        expected: ChainId,
+        /// The chain it serves.
+        actual: ChainId,
+    },
+}
+
+impl FaultKind {
+    /// Whether the connection itself is suspect and should be opened anew.
+    pub(crate) fn is_connection(&self) -> bool {
+        matches!(self, Self::TimedOut { .. } | Self::Unreachable { .. })
+    }
+
+    /// Whether the node says that it does not know the method or the tracer, which asking again
+    /// will not change.
+    pub(crate) fn is_unsupported(&self) -> bool {
+        const METHOD_NOT_FOUND: i64 = -32601;
+        let Self::Refused { code, message } = self else { return false };
+        let message = message.to_ascii_lowercase();
+        *code == METHOD_NOT_FOUND
+            || ["not supported", "unsupported", "does not exist", "not available", "not found"]
+                .iter()
+                .any(|it| message.contains(it) && !message.contains("block"))
+    }
+
+    /// Whether a view call ran and reverted, in the words of the common nodes.
+    pub(crate) fn is_revert(&self) -> bool {
+        const EXECUTION_REVERTED: i64 = 3;
+        let Self::Refused { code, message } = self else { return false };
+        let message = message.to_ascii_lowercase();
+        *code == EXECUTION_REVERTED
+            || ["revert", "invalid opcode", "invalidfeopcode", "opcodenotfound", "invalid jump"]
+                .iter()
+                .any(|it| message.contains(it))
+    }
+
+    /// Translates alloy's error. `clean` removes what must not be shown.
+    pub(crate) fn from_transport(error: TransportError, clean: impl Fn(&str) -> String) -> Self {
+        match error {
+            RpcError::ErrorResp(payload) => {
+                Self::Refused { code: payload.code, message: clean(&payload.message) }
+            }
+            RpcError::NullResp => Self::Malformed { reason: "empty answer".to_owned() },
+            RpcError::DeserError { err, .. } => {
+                Self::Malformed { reason: clean(&format!("malformed answer: {err}")) }
+            }
+            RpcError::Transport(TransportErrorKind::HttpError(http)) => {
+                Self::Unreachable { reason: format!("HTTP status {}", http.status) }
+            }
+            RpcError::Transport(TransportErrorKind::MissingBatchResponse(_)) => {
+                Self::Malformed { reason: "an answer of the batch is missing".to_owned() }
+            }
+            other => Self::Unreachable { reason: clean(&with_causes(&other)) },
+        }
+    }
+}
+
+/// `error` and its causes on one line, each said once.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(it) = cause {
+        let more = it.to_string();
+        if !text.contains(&more) {
+            let _ = write!(text, ": {more}");
+        }
+        cause = it.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FaultKind;
+
+    fn refused(code: i64, message: &str) -> FaultKind {
+        FaultKind::Refused { code, message: message.to_owned() }
+    }
+
+    #[test]
+    fn reverts_are_told_from_missing_state() {
+        assert!(refused(3, "execution reverted: paused").is_revert());
+        assert!(refused(-32000, "execution reverted").is_revert());
+        assert!(refused(-32003, "EVM error: InvalidFEOpcode").is_revert());
+        assert!(!refused(-32000, "missing trie node").is_revert());
+        assert!(!refused(-32000, "header not found").is_revert());
+        assert!(!refused(-32000, "out of gas").is_revert());
+    }
+
+    #[test]
+    fn unknown_methods_are_told_from_unknown_blocks() {
+        assert!(refused(-32601, "whatever").is_unsupported());
+        assert!(
+            refused(-32000, "the method debug_traceBlockByHash does not exist").is_unsupported()
+        );
+        assert!(!refused(-32000, "block not found").is_unsupported());
+        assert!(!refused(-32000, "execution timeout").is_unsupported());
+    }
+}

@@ -1,0 +1,38 @@
+//! Blocks and state from JSON-RPC nodes.
+//!
+//! **Invariant:** announcements (subscriptions, polls) only wake the walk; what is delivered is
+//! decided by number and parent hash alone. A block that cannot be had, or that does not match
+//! its own commitments, holds the walk and is reported as *blind*; none is skipped. At most three
+//! requests are made per block, four where a node offers no combined tracer and diffs are wanted.
+
+mod check;
+mod convert;
+mod diff;
+mod endpoint;
+mod fault;
+mod fetch;
+mod heads;
+mod health;
+mod http;
+mod options;
+mod pending;
+mod pool;
+mod reader;
+mod ring;
+mod source;
+mod state;
+mod throttle;
+mod trace;
+mod walk;
+mod wire;
+
+pub use check::Checks;
+pub use convert::decode_block;
+pub use endpoint::Endpoint;
+pub use fault::{FaultKind, RpcFault};
+pub use health::{EndpointStatus, TraceSupport};
+pub use options::{RpcOptions, Start, TracePolicy};
+pub use pool::{ENDPOINTS_MAX, EndpointPool};
+pub use reader::RpcReader;
+pub use source::RpcSource;
+pub use state::{RpcState, RpcStates};
