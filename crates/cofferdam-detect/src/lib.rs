@@ -10,8 +10,22 @@
 //! [`Tracing::is_evidence`]: cofferdam_core::evidence::Tracing::is_evidence
 //! [`Answer::Unavailable`]: cofferdam_core::read::Answer::Unavailable
 
+mod asked;
+mod blind;
+mod calendar;
 mod detectors;
+#[cfg(test)]
+mod fixture;
+mod flows;
+mod index;
+mod loss;
+mod pools;
+mod ratio;
+mod reads;
+mod report;
 mod rules;
+mod suspicion;
+mod watch;
 
 pub use detectors::DETECTORS;
 pub use rules::{Evaluation, RuleSet};

@@ -3,15 +3,31 @@
 //! **Invariant:** a transaction costs look-ups in proportion to what it touches, not to the number of
 //! rules, and a miss allocates nothing.
 
+use std::collections::HashMap;
+
 use cofferdam_core::{
-    ChainId, Finding, Observation, Tx, plan::Plan, read::StateRead, record::Memo,
+    ChainId, Finding, Observation, Tx, evidence::Tracing, plan::Plan, read::StateRead, record::Memo,
 };
 
-use crate::BuildError;
+use crate::{
+    BuildCx, BuildError, Context, DETECTORS, Detector, Entry, Need, asked::Asked, blind::Sight,
+    index::Index,
+};
 
 /// All rules of a plan on one chain.
 #[derive(Debug)]
-pub struct RuleSet {}
+pub struct RuleSet {
+    rules: Vec<Running>,
+    names: HashMap<String, usize>,
+    index: Index,
+    asked: Asked,
+    /// Counts transactions and observations; a rule marked with it was met already.
+    stamp: u64,
+    /// The rules of the transaction at hand, kept to save the allocation.
+    matched: Vec<u32>,
+    /// The rules called for the observation at hand.
+    called: Vec<u32>,
+}
 
 /// What an observation led to.
 #[derive(Debug, Default)]
@@ -22,31 +38,221 @@ pub struct Evaluation {
     pub changed: Vec<(String, Option<Memo>, Memo)>,
 }
 
+/// A rule at work.
+#[derive(Debug)]
+struct Running {
+    detector: Box<dyn Detector>,
+    /// What it is blind about if a transaction could not be traced; `None` if it needs no trace.
+    sight: Option<Sight>,
+    id: String,
+    /// Its state after building.
+    built: Option<Memo>,
+    /// Its state after the last observation that was kept.
+    memo: Option<Memo>,
+    seen_tx: u64,
+    seen_block: u64,
+}
+
 impl RuleSet {
     /// Builds every rule of `plan` that concerns `chain`.
     ///
     /// # Errors
     /// The first rule that cannot be built.
-    pub fn build(_plan: &Plan, _chain: ChainId) -> Result<Self, BuildError> {
-        Ok(Self {})
+    pub fn build(plan: &Plan, chain: ChainId) -> Result<Self, BuildError> {
+        let (mut rules, mut interests, mut questions) = (Vec::new(), Vec::new(), Vec::new());
+        for rule in &plan.rules {
+            let entry = find(&rule.detector)?;
+            let cx = BuildCx { rule, plan, chain };
+            if cx.entities().next().is_none() {
+                continue;
+            }
+            let detector = (entry.build)(&cx)?;
+            let traced = entry.meta.needs.iter().any(|it| matches!(it, Need::Frames | Need::Diff));
+            interests.push(detector.interests());
+            questions.extend(detector.questions());
+            let memo = detector.memo();
+            rules.push(Running {
+                detector,
+                sight: traced.then(|| Sight::new(&cx)),
+                id: rule.id.clone(),
+                built: memo.clone(),
+                memo,
+                seen_tx: 0,
+                seen_block: 0,
+            });
+        }
+        let names = rules.iter().enumerate().map(|(at, it)| (it.id.clone(), at)).collect();
+        Ok(Self {
+            rules,
+            names,
+            index: Index::new(&interests),
+            asked: Asked::new(questions),
+            stamp: 0,
+            matched: Vec::new(),
+            called: Vec::new(),
+        })
+    }
+
+    /// How many rules there are.
+    pub fn len(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
     }
 
     /// The state reads wanted for an observation with these transactions, sorted, each once.
-    pub fn wanted(&self, _txs: &[Tx]) -> Vec<StateRead> {
-        Vec::new()
+    pub fn wanted(&self, txs: &[Tx]) -> Vec<StateRead> {
+        self.asked.wanted(txs)
     }
 
     /// Folds a block into the rules.
-    pub fn observe(&mut self, _observation: &Observation) -> Evaluation {
-        Evaluation::default()
+    pub fn observe(&mut self, observation: &Observation) -> Evaluation {
+        let findings = self.fold(observation);
+        let mut changed = Vec::new();
+        for at in std::mem::take(&mut self.called) {
+            let Some(rule) = self.rules.get_mut(at as usize) else { continue };
+            let after = rule.detector.memo();
+            if after != rule.memo {
+                let before = std::mem::replace(&mut rule.memo, after.clone());
+                let before = before.filter(|it| Some(it) != rule.built.as_ref());
+                changed.push((rule.id.clone(), before, after.unwrap_or(Memo::Null)));
+            }
+        }
+        Evaluation { findings, changed }
     }
 
     /// Looks at a pending transaction: as [`RuleSet::observe`], but every rule keeps its state.
-    pub fn peek(&mut self, _observation: &Observation) -> Vec<Finding> {
-        Vec::new()
+    pub fn peek(&mut self, observation: &Observation) -> Vec<Finding> {
+        let findings = self.fold(observation);
+        for at in std::mem::take(&mut self.called) {
+            let Some(rule) = self.rules.get_mut(at as usize) else { continue };
+            if rule.detector.memo() != rule.memo {
+                let kept = rule.memo.clone();
+                rule.take_back(kept);
+            }
+        }
+        findings
     }
 
     /// Gives a rule back an earlier state (`None`: as built). An unknown rule is ignored: the plan may
     /// have changed since the memo was written.
-    pub fn recall(&mut self, _rule: &str, _memo: Option<&Memo>) {}
+    pub fn recall(&mut self, rule: &str, memo: Option<&Memo>) {
+        let at = self.names.get(rule).copied();
+        if let Some(rule) = at.and_then(|at| self.rules.get_mut(at)) {
+            rule.take_back(memo.cloned());
+        }
+    }
+
+    /// Runs the rules over an observation and leaves in `called` those that were called, sorted.
+    fn fold(&mut self, observation: &Observation) -> Vec<Finding> {
+        let cx = Context { observation };
+        let mut out = Vec::new();
+        self.called.clear();
+        self.stamp += 1;
+        let block = self.stamp;
+        for tx in &observation.txs {
+            self.dispatch(tx, block);
+            self.report_blind(&cx, tx, &mut out);
+            for at in &self.matched {
+                if let Some(rule) = self.rules.get_mut(*at as usize) {
+                    rule.detector.on_tx(&cx, tx, &mut out);
+                }
+            }
+        }
+        for at in self.index.every() {
+            if let Some(rule) = self.rules.get_mut(*at as usize) {
+                rule.join(block, *at, &mut self.called);
+            }
+        }
+        self.called.sort_unstable();
+        for at in &self.called {
+            if let Some(rule) = self.rules.get_mut(*at as usize) {
+                rule.detector.on_block(&cx, &mut out);
+            }
+        }
+        out.extend(self.asked.blind(observation));
+        out
+    }
+
+    /// Leaves in `matched` the rules that `tx` concerns, sorted, each once.
+    fn dispatch(&mut self, tx: &Tx, block: u64) {
+        self.stamp += 1;
+        self.matched.clear();
+        let (stamp, rules, matched) = (self.stamp, &mut self.rules, &mut self.matched);
+        let called = &mut self.called;
+        self.index.matches(tx, |list| {
+            for at in list {
+                let Some(rule) = rules.get_mut(*at as usize) else { continue };
+                if rule.seen_tx != stamp {
+                    rule.seen_tx = stamp;
+                    matched.push(*at);
+                    rule.join(block, *at, called);
+                }
+            }
+        });
+        self.matched.sort_unstable();
+    }
+
+    /// One *blind* finding for a transaction that a rule needed traced and that was not.
+    fn report_blind(&self, cx: &Context<'_>, tx: &Tx, out: &mut Vec<Finding>) {
+        if !matches!(tx.tracing, Tracing::Incomplete { .. } | Tracing::Mismatch { .. }) {
+            return;
+        }
+        let mut rules = self.matched.iter().filter_map(|at| self.rules.get(*at as usize));
+        out.extend(rules.find_map(|it| it.sight.as_ref()).and_then(|it| it.lost(cx, tx)));
+    }
+}
+
+impl Running {
+    /// Marks the rule as called for the observation stamped `block`.
+    fn join(&mut self, block: u64, at: u32, called: &mut Vec<u32>) {
+        if self.seen_block != block {
+            self.seen_block = block;
+            called.push(at);
+        }
+    }
+
+    /// `Null` is how a state equal to that after building is written in a journal.
+    fn take_back(&mut self, memo: Option<Memo>) {
+        let memo = memo.filter(|it| !it.is_null() && Some(it) != self.built.as_ref());
+        self.memo = match self.detector.recall(memo.as_ref()) {
+            Ok(()) => memo.or_else(|| self.built.clone()),
+            Err(_) => self.built.clone(),
+        };
+    }
+}
+
+fn find(id: &str) -> Result<&'static Entry, BuildError> {
+    let at = DETECTORS.binary_search_by(|it| it.meta.id.cmp(id));
+    match at.ok().and_then(|at| DETECTORS.get(at)) {
+        Some(entry) => Ok(entry),
+        None => Err(BuildError::Unknown { id: id.to_owned(), nearest: nearest(id) }),
+    }
+}
+
+/// The registered name with the fewest edits to `id`, if at most a third of it is edited.
+fn nearest(id: &str) -> Option<&'static str> {
+    let names = DETECTORS.iter().map(|it| (edits(id, it.meta.id), it.meta.id));
+    names.min().filter(|(edits, name)| *edits * 3 <= name.len()).map(|(_, name)| name)
+}
+
+/// Levenshtein distance over bytes.
+fn edits(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = i;
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+        let mut left = i + 1;
+        for (cell, y) in row.iter_mut().skip(1).zip(b.bytes()) {
+            let edited = (diagonal + usize::from(x != y)).min(left + 1).min(*cell + 1);
+            diagonal = std::mem::replace(cell, edited);
+            left = edited;
+        }
+    }
+    row.last().copied().unwrap_or_default()
 }

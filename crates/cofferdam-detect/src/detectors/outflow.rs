@@ -1,0 +1,575 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use alloy_primitives::I256;
+use cofferdam_core::{
+    AccountId, Class, Finding, Severity, Tx, Usd,
+    finding::Evidence,
+    plan::{BasisPoints, DurationText, UsdText},
+    record::Memo,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    BuildCx, BuildError, Context, Detector, Entry, Interest, MemoError, Meta, Need, Question,
+    flows,
+    loss::{self, Loss, Terms},
+    ratio::{percent, usd_ppm},
+    reads,
+    report::{About, Voice, group},
+    suspicion::Sign,
+    watch::{Ward, Wards, value},
+};
+
+pub(crate) static ENTRY: Entry = Entry {
+    meta: Meta {
+        id: "outflow",
+        signal: "S01",
+        summary: "an entity paid out a large share of its holdings for nothing",
+        needs: &[Need::Logs, Need::Frames, Need::Diff, Need::Reads],
+        docs: include_str!("outflow.md"),
+    },
+    build: |cx| Ok(Box::new(Outflow::new(cx)?)),
+    schema: || schemars::schema_for!(Settings),
+};
+
+/// Parts into which the window is cut; losses of one part are kept as one sum.
+const BUCKETS: u64 = 60;
+
+/// Settings of `outflow`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct Settings {
+    /// Share of the holdings above which a loss is high. With a strong sign of an attack (flash loan,
+    /// code created in the same block) it is critical.
+    high: BasisPoints,
+    /// Share of the holdings above which a loss within the window is critical if there is any sign of
+    /// an attack.
+    critical: BasisPoints,
+    /// The sliding window over which losses add up, by block time.
+    window: DurationText,
+    /// Losses below this are not reported.
+    min_loss: UsdText,
+    /// Losses below this are never critical.
+    critical_loss: UsdText,
+    /// If the holdings are unknown (and the entity has no `value-at-risk`): the loss that counts as
+    /// a critical share.
+    unknown_loss: UsdText,
+    /// How far plan prices may be off when one asset came in for another.
+    price_tolerance: BasisPoints,
+    /// Accounts that are paid in the ordinary course (treasury, strategies, hot wallets): payments to
+    /// them are no loss, and if the list is not empty, any other recipient is a sign of an attack.
+    recipients: Vec<AccountId>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            high: BasisPoints(100_000),
+            critical: BasisPoints(250_000),
+            window: DurationText(300_000),
+            min_loss: UsdText(Usd::whole(10_000)),
+            critical_loss: UsdText(Usd::whole(50_000)),
+            unknown_loss: UsdText(Usd::whole(1_000_000)),
+            price_tolerance: BasisPoints(300_000),
+            recipients: Vec::new(),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Outflow {
+    voice: Voice,
+    settings: Settings,
+    terms: Terms,
+    wards: Wards,
+    /// By entity name: the losses of the window.
+    windows: BTreeMap<String, Vec<Bucket>>,
+    /// What the logs and calls of the block explain, by entity and asset, net out in base units.
+    /// Empty between observations.
+    explained: BTreeMap<(usize, usize), I256>,
+    /// Entities reported in this observation. Empty between observations.
+    told: BTreeSet<usize>,
+}
+
+/// Losses of one part of the window.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bucket {
+    /// Start, in milliseconds.
+    at: u64,
+    /// All losses.
+    all: Usd,
+    /// Those with a sign of an attack.
+    suspect: Usd,
+    /// Those with a strong sign.
+    strong: Usd,
+    /// Those reported already.
+    told: Usd,
+    /// The most that was held before one of them.
+    held: Usd,
+}
+
+impl Outflow {
+    fn new(cx: &BuildCx<'_>) -> Result<Self, BuildError> {
+        let settings: Settings = cx.settings()?;
+        let wards = Wards::new(cx);
+        if wards.iter().all(|it| it.assets.is_empty()) {
+            return Err(BuildError::Unusable {
+                rule: cx.rule.id.clone(),
+                what: "no entity it watches lists an asset".into(),
+                hint: "add [[entities.assets]] with token, symbol, decimals and price".into(),
+            });
+        }
+        let here = settings.recipients.iter().filter(|it| it.chain == cx.chain);
+        let terms = Terms {
+            price_tolerance: settings.price_tolerance,
+            recipients: here.map(|it| it.address).collect(),
+        };
+        Ok(Self {
+            voice: Voice::new("outflow", cx),
+            settings,
+            terms,
+            wards,
+            windows: BTreeMap::new(),
+            explained: BTreeMap::new(),
+            told: BTreeSet::new(),
+        })
+    }
+
+    /// Adds a loss to the window of `entity` and returns the window as it is now.
+    fn remember(&mut self, entity: &str, now: u64, loss: &Loss) -> Bucket {
+        let width = (self.settings.window.0 / BUCKETS).max(1);
+        let start = now / width * width;
+        let oldest = now.saturating_sub(self.settings.window.0);
+        let window = self.windows.entry(entity.to_owned()).or_default();
+        window.retain(|it| it.at.saturating_add(width) > oldest);
+        if window.last().is_none_or(|it| it.at != start) {
+            window.push(Bucket { at: start, ..Bucket::default() });
+        }
+        if let Some(bucket) = window.last_mut() {
+            bucket.all = bucket.all.plus(loss.value);
+            if !loss.signs.is_empty() {
+                bucket.suspect = bucket.suspect.plus(loss.value);
+            }
+            if loss.signs.iter().any(|it| it.is_strong()) {
+                bucket.strong = bucket.strong.plus(loss.value);
+            }
+            bucket.held = bucket.held.max(loss.held.unwrap_or_default());
+        }
+        window.iter().fold(Bucket::default(), |sum, it| Bucket {
+            at: 0,
+            all: sum.all.plus(it.all),
+            suspect: sum.suspect.plus(it.suspect),
+            strong: sum.strong.plus(it.strong),
+            told: sum.told.plus(it.told),
+            held: sum.held.max(it.held),
+        })
+    }
+
+    /// How bad the loss is, together with what the window holds.
+    fn judge(&self, ward: &Ward, window: &Bucket, loss: &Loss) -> Option<Severity> {
+        let settings = &self.settings;
+        let untold = window.all.minus(window.told);
+        let suspect = !loss.signs.is_empty();
+        let held = Some(window.held).filter(|it| *it > Usd::ZERO).or(ward.value_at_risk);
+        let Some(held) = held else {
+            return if suspect && window.suspect >= settings.unknown_loss.0 {
+                Some(Severity::Critical)
+            } else {
+                (untold >= settings.critical_loss.0).then_some(Severity::High)
+            };
+        };
+        let above = |loss: Usd, least: Usd, share: BasisPoints| {
+            loss >= least && usd_ppm(loss, held).is_some_and(|it| it >= share.0)
+        };
+        let least = settings.critical_loss.0;
+        let strong = loss.signs.iter().any(|it| it.is_strong());
+        let critical = (suspect && above(window.suspect, least, settings.critical))
+            || (strong && above(window.strong, least, settings.high));
+        if critical && untold >= settings.min_loss.0 {
+            return Some(Severity::Critical);
+        }
+        above(untold, settings.min_loss.0, settings.high).then_some(Severity::High)
+    }
+
+    /// Marks everything in the window as reported and returns what was not yet.
+    fn tell(&mut self, entity: &str) -> Usd {
+        let mut untold = Usd::ZERO;
+        for bucket in self.windows.get_mut(entity).into_iter().flatten() {
+            untold = untold.plus(bucket.all).minus(bucket.told);
+            bucket.told = bucket.all;
+        }
+        untold
+    }
+
+    fn report(
+        &mut self,
+        cx: &Context<'_>,
+        tx: Option<&Tx>,
+        position: usize,
+        loss: Loss,
+        out: &mut Vec<Finding>,
+    ) {
+        let Some(ward) = self.wards.at(position).cloned() else { return };
+        let window = self.remember(&ward.id, cx.observation.block.time.0, &loss);
+        let Some(severity) = self.judge(&ward, &window, &loss) else { return };
+        let untold = self.tell(&ward.id);
+        self.told.insert(position);
+        let share = usd_ppm(window.all, window.held);
+        let about = About { tx, entity: &ward.id, subject: loss.subject };
+        let mut evidence = vec![
+            Evidence::new("loss in this transaction", loss.value),
+            Evidence::new(format!("loss within {}", self.settings.window), window.all),
+            Evidence::new(
+                "held before",
+                match window.held {
+                    Usd::ZERO => "unknown".to_owned(),
+                    held => held.to_string(),
+                },
+            ),
+        ];
+        evidence.extend(loss.evidence);
+        evidence.extend(loss.signs.iter().map(|it: &Sign| Evidence::new("sign", it.phrase())));
+        out.push(Finding {
+            loss: untold,
+            summary: match share {
+                Some(share) => {
+                    format!("{} left for nothing, {} of holdings", window.all, percent(share))
+                }
+                None => format!("{} left for nothing, holdings unknown", window.all),
+            },
+            evidence,
+            ..self.voice.finding(cx, about, severity, Class::Damage, group::VALUE)
+        });
+    }
+
+    /// Notes what logs and calls say about the balances of `ward`, for [`Outflow::unexplained`].
+    fn explain(&mut self, position: usize, tx: &Tx) {
+        let Some(ward) = self.wards.at(position) else { return };
+        for (asset, leg) in flows::gained(ward, tx, &ward.accounts).into_iter().enumerate() {
+            let signed = |it| I256::try_from(it).unwrap_or(I256::MAX);
+            let net = signed(leg.net_out()).saturating_sub(signed(leg.net_in()));
+            let sum = self.explained.entry((position, asset)).or_default();
+            *sum = sum.saturating_add(net);
+        }
+    }
+
+    /// A balance that fell further than logs and calls tell: a token that moves without a log, or a
+    /// transaction that could not be traced.
+    fn unexplained(&self, cx: &Context<'_>, position: usize) -> Option<Loss> {
+        let ward = self.wards.at(position)?;
+        let (mut lost, mut held) = (Usd::ZERO, Usd::ZERO);
+        let mut evidence = Vec::new();
+        for (at, asset) in ward.assets.iter().enumerate() {
+            let told = self.explained.get(&(position, at)).copied().unwrap_or_default();
+            let mut fell = I256::ZERO;
+            for account in &ward.accounts {
+                let read = reads::pair(cx, &reads::holding(asset.token, *account));
+                let Some((before, after)) = read.both() else { continue };
+                let signed = |it| I256::try_from(it).unwrap_or(I256::MAX);
+                fell = fell.saturating_add(signed(before).saturating_sub(signed(after)));
+                held = held.plus(value(asset, before));
+            }
+            let silent = fell.saturating_sub(told.max(I256::ZERO));
+            if silent.is_positive() {
+                let worth = value(asset, silent.into_raw());
+                lost = lost.plus(worth);
+                evidence
+                    .push(Evidence::new(format!("{} gone without a trace", asset.symbol), worth));
+            }
+        }
+        let subject = ward.accounts.first().copied()?;
+        let loss = Loss { value: lost, held: Some(held), subject, signs: Vec::new(), evidence };
+        Some(loss).filter(|it| it.value > Usd::ZERO)
+    }
+}
+
+impl Detector for Outflow {
+    fn interests(&self) -> Vec<Interest> {
+        let issued = |ward: &Ward| ward.accounts.clone();
+        self.wards.iter().flat_map(issued).map(Interest::Account).collect()
+    }
+
+    fn questions(&self) -> Vec<Question> {
+        self.wards.iter().flat_map(loss::questions).collect()
+    }
+
+    fn on_tx(&mut self, cx: &Context<'_>, tx: &Tx, out: &mut Vec<Finding>) {
+        for (position, flow) in flows::flows(&self.wards, tx) {
+            self.explain(position, tx);
+            let Some(ward) = self.wards.at(position) else { continue };
+            let is_ours = |it| self.voice.is_ours(it);
+            if let Some(loss) = loss::assess(cx, &self.terms, ward, tx, flow, &is_ours) {
+                self.report(cx, Some(tx), position, loss, out);
+            }
+        }
+    }
+
+    fn on_block(&mut self, cx: &Context<'_>, out: &mut Vec<Finding>) {
+        for position in 0..self.wards.iter().count() {
+            if self.told.contains(&position) {
+                continue;
+            }
+            if let Some(loss) = self.unexplained(cx, position) {
+                self.report(cx, None, position, loss, out);
+            }
+        }
+        self.explained.clear();
+        self.told.clear();
+    }
+
+    fn memo(&self) -> Option<Memo> {
+        if self.windows.is_empty() { None } else { serde_json::to_value(&self.windows).ok() }
+    }
+
+    fn recall(&mut self, memo: Option<&Memo>) -> Result<(), MemoError> {
+        self.windows.clear();
+        if let Some(memo) = memo {
+            self.windows = BTreeMap::deserialize(memo).map_err(MemoError)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use crate::fixture::{check, check_plan};
+
+    #[test]
+    fn a_drain_to_its_sender_is_critical_and_the_rest_follows() {
+        check(
+            "outflow",
+            "",
+            "
+            block 1
+              read token 0x70 of 0xaa 1000000e18 -> 600000e18
+              tx 0xee -> 0xec
+                transfer 0x70 400000e18 from 0xaa to 0xec
+            block 2
+              read token 0x70 of 0xaa 600000e18 -> 595000e18
+              tx 0xee -> 0xec
+                transfer 0x70 5000e18 from 0xaa to 0xec
+            block 3
+              read token 0x70 of 0xaa 595000e18 -> 575000e18
+              tx 0xee -> 0xec
+                transfer 0x70 20000e18 from 0xaa to 0xec
+            ",
+            expect![[r#"
+                1 critical outflow 0xaa $400,000: $400,000 left for nothing, 40.00 % of holdings
+                3 critical outflow 0xaa $25,000: $425,000 left for nothing, 42.50 % of holdings
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_slow_drain_adds_up_within_the_window_and_not_beyond_it() {
+        check(
+            "outflow",
+            "high = \"50 %\"",
+            "
+            block 1 time 0
+              read token 0x70 of 0xaa 1000000e18 -> 850000e18
+              tx 0xee -> 0xec
+                transfer 0x70 150000e18 from 0xaa to 0xee
+            block 2 time 400
+              read token 0x70 of 0xaa 850000e18 -> 700000e18
+              tx 0xee -> 0xec
+                transfer 0x70 150000e18 from 0xaa to 0xee
+            block 3 time 500
+              read token 0x70 of 0xaa 700000e18 -> 550000e18
+              tx 0xee -> 0xec
+                transfer 0x70 150000e18 from 0xaa to 0xee
+            ",
+            expect![[r#"
+                3 critical outflow 0xaa $300,000: $300,000 left for nothing, 35.29 % of holdings
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_strong_sign_makes_a_high_loss_critical_and_no_sign_never() {
+        check(
+            "outflow",
+            "",
+            "
+            block 1
+              read native 0xaa 1000e18 -> 850e18
+              tx 0xee -> 0xec
+                native 150e18 from 0xaa to 0xdd
+            block 2 time 4000
+              read native 0xaa 1000e18 -> 850e18
+              tx 0xee -> 0xec
+                native 150e18 from 0xaa to 0xdd
+                call 0x99 0xec 0x10d1e85c
+            block 3 time 8000
+              read native 0xaa 1000e18 -> 100e18
+              tx 0xee -> 0xec
+                native 900e18 from 0xaa to 0xdd
+            ",
+            expect![[r#"
+                1 high outflow 0xaa $300,000: $300,000 left for nothing, 15.00 % of holdings
+                2 critical outflow 0xaa $300,000: $300,000 left for nothing, 15.00 % of holdings
+                3 high outflow 0xaa $1,800,000: $1,800,000 left for nothing, 90.00 % of holdings
+            "#]],
+        );
+    }
+
+    #[test]
+    fn trades_withdrawals_and_moves_between_own_contracts_are_silent() {
+        check(
+            "outflow",
+            "",
+            "
+            block 1
+              read token 0x70 of 0xaa 1000000e18 -> 600000e18
+              read token 0x71 of 0xaa 10e18 -> 210e18
+              tx 0xee -> 0xec
+                transfer 0x70 400000e18 from 0xaa to 0xee
+                transfer 0x71 160e18 from 0xee to 0xaa
+              tx 0xee -> 0xec
+                transfer 0x70 400000e18 from 0xaa to 0xab
+            block 2 time 4000
+              read token 0x70 of 0xaa 1000000e18 -> 600000e18
+              read view 0xaa 0x18160ddd 500e18 -> 300e18
+              tx 0xee -> 0xaa
+                transfer 0xaa 200e18 from 0xee to 0
+                transfer 0x70 400000e18 from 0xaa to 0xee
+            block 3 time 8000
+              read token 0x70 of 0xaa 1000000e18 -> 600000e18
+              tx 0xee -> 0xaa
+                transfer 0x70 400000e18 from 0xaa to 0xee
+                store 0xaa 0x77 500000e18 -> 100000e18
+            block 4 time 12000
+              read token 0x70 of 0xaa 1000000e18 -> 991000e18
+              tx 0xee -> 0xec
+                transfer 0x70 9000e18 from 0xaa to 0xee
+                transfer 0x7f 900000e18 from 0xaa to 0xee
+            ",
+            expect![[""]],
+        );
+    }
+
+    #[test]
+    fn corrupted_books_and_shares_minted_in_passing_do_not_excuse() {
+        check(
+            "outflow",
+            "",
+            "
+            block 1
+              read token 0x70 of 0xaa 1000000e18 -> 600000e18
+              tx 0xee -> 0xec
+                flash 0x99 0xec 0x70 9e18
+                transfer 0x70 400000e18 from 0xaa to 0xec
+                store 0xaa 0x77 500000e18 -> 100000e18
+            block 2 time 4000
+              read token 0x70 of 0xaa 1000000e18 -> 600000e18
+              read view 0xaa 0x18160ddd 500e18 -> 500e18
+              tx 0xee -> 0xec
+                transfer 0xaa 200e18 from 0 to 0xec
+                transfer 0xaa 200e18 from 0xec to 0
+                transfer 0x70 400000e18 from 0xaa to 0xec
+            ",
+            expect![[r#"
+                1 critical outflow 0xaa $400,000: $400,000 left for nothing, 40.00 % of holdings
+                2 critical outflow 0xaa $400,000: $400,000 left for nothing, 40.00 % of holdings
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_pair_swaps_by_its_product_whatever_the_plan_thinks_of_prices() {
+        let swap = |reserve1: &str| {
+            format!(
+                "
+                block 1
+                  read token 0x70 of 0xaa 1000000e18 -> 500000e18
+                  read token 0x71 of 0xaa 5e18 -> 11e18
+                  tx 0xee -> 0xec
+                    flash 0x99 0xec 0x70 9e18
+                    transfer 0x71 6e18 from 0xee to 0xaa
+                    transfer 0x70 500000e18 from 0xaa to 0xee
+                    sync 0xaa 500000e18 {reserve1}
+                    swap 0xaa in 0 6e18 out 500000e18 0 to 0xee
+                "
+            )
+        };
+        check("outflow", "", &swap("11e18"), expect![[""]]);
+        check(
+            "outflow",
+            "",
+            &swap("100e18"),
+            expect![[r#"
+                1 critical outflow 0xaa $484,400: $484,400 left for nothing, 48.44 % of holdings
+            "#]],
+        );
+    }
+
+    #[test]
+    fn issuing_an_own_token_for_nothing_is_a_loss() {
+        let plan = r#"
+            [[entities]]
+            id = "token"
+            accounts = ["eip155:1:0x0000000000000000000000000000000000000070"]
+            assets = [{ token = "0x0000000000000000000000000000000000000070", symbol = "T", decimals = 18, price = "1 usd" }]
+            [[rules]]
+            id = "r"
+            detector = "outflow"
+        "#;
+        check_plan(
+            plan,
+            "
+            block 1
+              read view 0x70 0x18160ddd 1000000e18 -> 1500000e18
+              tx 0xee -> 0xec
+                transfer 0x70 500000e18 from 0 to 0xec
+            block 2 time 4000
+              read view 0x70 0x18160ddd 1000000e18 -> 1010000e18
+              tx 0xee -> 0xec
+                transfer 0x70 10000e18 from 0 to 0xec
+            ",
+            expect![[r#"
+                1 critical outflow 0x70 $500,000: $500,000 left for nothing, 50.00 % of holdings
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_balance_that_falls_without_a_trace_is_high() {
+        check(
+            "outflow",
+            "",
+            "
+            block 1
+              read native 0xaa 1000e18 -> 500e18
+              tx 0xee -> 0xaa untraced
+            ",
+            expect![[r#"
+                1 high outflow 0xaa $1,000,000: $1,000,000 left for nothing, 50.00 % of holdings
+            "#]],
+        );
+    }
+
+    #[test]
+    fn unknown_holdings_need_a_larger_loss_and_listed_recipients_are_ordinary() {
+        check(
+            "outflow",
+            r#"recipients = ["eip155:1:0x00000000000000000000000000000000000000dd"]"#,
+            "
+            block 1
+              tx 0xee -> 0xec
+                transfer 0x70 900000e18 from 0xaa to 0xee
+                transfer 0x70 900000e18 from 0xaa to 0xdd
+            block 2
+              tx 0xee -> 0xec
+                transfer 0x70 900000e18 from 0xaa to 0xee
+            ",
+            expect![[r#"
+                1 high outflow 0xaa $900,000: $900,000 left for nothing, holdings unknown
+                2 critical outflow 0xaa $900,000: $1,800,000 left for nothing, holdings unknown
+            "#]],
+        );
+    }
+}

@@ -1,0 +1,132 @@
+//! Which rules care about what: hash maps from accounts and event signatures to rule numbers.
+//!
+//! **Invariant:** a look-up that misses touches one bucket and allocates nothing; the lists of all
+//! keys lie in one vector.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::{
+    Address, B256,
+    map::{AddressMap, B256Map},
+};
+use cofferdam_core::{Fact, Tx};
+
+use crate::Interest;
+
+/// The index over the interests of all rules.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    accounts: AddressMap<Span>,
+    topics: B256Map<Span>,
+    every: Vec<u32>,
+    lists: Vec<u32>,
+}
+
+/// A part of [`Index::lists`].
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Index {
+    /// Builds the index from the interests of rule 0, 1, 2 …
+    pub(crate) fn new(interests: &[Vec<Interest>]) -> Self {
+        let mut accounts: BTreeMap<Address, Vec<u32>> = BTreeMap::new();
+        let mut topics: BTreeMap<B256, Vec<u32>> = BTreeMap::new();
+        let mut every = Vec::new();
+        for (rule, interests) in (0u32..).zip(interests) {
+            for interest in interests {
+                let list = match interest {
+                    Interest::Account(address) => accounts.entry(*address).or_default(),
+                    Interest::Topic(topic) => topics.entry(*topic).or_default(),
+                    Interest::EveryBlock => &mut every,
+                };
+                if list.last() != Some(&rule) {
+                    list.push(rule);
+                }
+            }
+        }
+        let mut index = Self { every, ..Self::default() };
+        for (address, list) in accounts {
+            let span = index.list(list);
+            index.accounts.insert(address, span);
+        }
+        for (topic, list) in topics {
+            let span = index.list(list);
+            index.topics.insert(topic, span);
+        }
+        index
+    }
+
+    fn list(&mut self, list: Vec<u32>) -> Span {
+        let start = self.lists.len() as u32;
+        self.lists.extend(list);
+        Span { start, end: self.lists.len() as u32 }
+    }
+
+    /// The rules that want every block.
+    pub(crate) fn every(&self) -> &[u32] {
+        &self.every
+    }
+
+    /// Calls `hit` with the rules of every key that `tx` touches; a rule may come several times.
+    pub(crate) fn matches(&self, tx: &Tx, mut hit: impl FnMut(&[u32])) {
+        let of = |span: &Span| self.lists.get(span.start as usize..span.end as usize);
+        if !self.accounts.is_empty() {
+            touched(tx, |address| {
+                if let Some(list) = self.accounts.get(&address).and_then(of) {
+                    hit(list);
+                }
+            });
+        }
+        if self.topics.is_empty() || !tx.succeeded {
+            return;
+        }
+        for log in &tx.logs {
+            let list = log.data.topics().first().and_then(|it| self.topics.get(it)).and_then(of);
+            if let Some(list) = list {
+                hit(list);
+            }
+        }
+    }
+}
+
+/// Calls `visit` with every account that `tx` touches: sender, callee, created contract, emitters of
+/// logs, parties of transfers, callers and callees, and accounts whose state changed. An account may
+/// come several times.
+pub(crate) fn touched(tx: &Tx, mut visit: impl FnMut(Address)) {
+    visit(tx.from);
+    tx.to.into_iter().chain(tx.created).for_each(&mut visit);
+    if tx.succeeded {
+        tx.logs.iter().for_each(|it| visit(it.address));
+    }
+    for fact in &tx.facts {
+        match *fact {
+            Fact::Transfer { from, to, .. }
+            | Fact::NftTransfer { from, to, .. }
+            | Fact::MultiTransfer { from, to, .. }
+            | Fact::NativeTransfer { from, to, .. } => {
+                visit(from);
+                visit(to);
+            }
+            Fact::Wrapped { to, .. } => visit(to),
+            Fact::Unwrapped { from, .. } => visit(from),
+            Fact::FlashLoan { receiver, .. } => visit(receiver),
+            _ => {}
+        }
+    }
+    for frame in &tx.frames {
+        visit(frame.from);
+        visit(frame.to);
+    }
+    let mut last = None;
+    for it in &tx.diff.storage {
+        // Sorted by account: one look-up for all slots of one.
+        if last.replace(it.address) != Some(it.address) {
+            visit(it.address);
+        }
+    }
+    tx.diff.balances.iter().for_each(|it| visit(it.address));
+    tx.diff.codes.iter().for_each(|it| visit(it.address));
+}
