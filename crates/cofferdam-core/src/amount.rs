@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 #[serde(transparent)]
-pub struct Usd(pub i128);
+pub struct Usd(#[serde(with = "crate::wide")] pub i128);
 
 /// A probability in parts per billion, 0 ..= 1_000_000_000. Integer so that the journal and the
 /// decision replay bit by bit on every platform.

@@ -24,6 +24,7 @@ pub mod snapshot;
 pub mod time;
 pub mod trace;
 pub mod tx;
+mod wide;
 
 pub use amount::{Probability, Usd};
 pub use block::{BlockEnv, BlockRef, Observation, Stage};

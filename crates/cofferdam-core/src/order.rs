@@ -152,8 +152,10 @@ pub struct Sent {
     /// Transaction hash.
     pub tx: B256,
     /// Fee cap per gas, in wei.
+    #[serde(with = "crate::wide")]
     pub max_fee_per_gas: u128,
     /// Tip cap per gas, in wei.
+    #[serde(with = "crate::wide")]
     pub max_priority_fee_per_gas: u128,
 }
 
