@@ -1,1 +1,18 @@
-//! The hash-chained journal and the bus.
+//! The hash-chained journal and the bus: the implementations of core's `Journal` and `Bus` ports, and
+//! the suites that every implementation of them must pass.
+//!
+//! **Architecture invariant:** nothing here knows what a record means, except whether it is a
+//! snapshot; nothing outside this crate knows how a record is stored. There is no statement that
+//! changes or deletes an entry.
+
+pub mod bus;
+pub mod chain;
+#[doc(hidden)]
+pub mod conformance;
+pub mod export;
+mod memory;
+mod sqlite;
+
+pub use bus::LocalBus;
+pub use memory::MemoryJournal;
+pub use sqlite::{SqliteJournal, limits};
