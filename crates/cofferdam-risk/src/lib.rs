@@ -10,6 +10,7 @@ pub mod detection;
 pub mod door;
 pub mod error;
 pub mod fusion;
+pub mod limiters;
 pub mod numeric;
 pub mod pricing;
 pub mod severity;
