@@ -2,9 +2,9 @@
 pragma solidity 0.8.35;
 
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
-import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {LowLevelCall} from "@openzeppelin/contracts/utils/LowLevelCall.sol";
+import {GuardianSigners} from "./GuardianSigners.sol";
 
 /// @title EmergencyGuardian
 /// @notice Holds the right to pause registered targets and exercises it on EIP-712 authorisations signed ahead of time.
@@ -26,7 +26,7 @@ import {LowLevelCall} from "@openzeppelin/contracts/utils/LowLevelCall.sol";
 /// most charges x shortDuration of downtime. G7 no token or ether leaves. G8 a pause made by somebody else is never lifted: always
 /// true for `selfExpiring` actions; for legacy actions only while nobody lifts the target behind this contract's back (then call
 /// {adopt} or {lift}).
-contract EmergencyGuardian is EIP712, ReentrancyGuardTransient {
+contract EmergencyGuardian is EIP712, GuardianSigners, ReentrancyGuardTransient {
     struct Action {
         address target; // contract to pause
         uint48 shortDuration; // seconds granted by shortQuorum (tier 0)
@@ -51,32 +51,34 @@ contract EmergencyGuardian is EIP712, ReentrancyGuardTransient {
         uint32 epoch;
     }
 
-    struct Ownership {
+    /// @dev An Action as stored: its numbers share a slot with the state of the pause, so that pausing writes one slot.
+    struct Record {
+        address target;
+        uint48 shortDuration;
+        uint48 longDuration;
+        uint8 shortQuorum;
+        uint8 longQuorum;
+        uint8 charges;
+        uint48 cooldown;
+        bool selfExpiring;
+        uint32 minGas;
         uint48 pausedUntil; // 0: no pause owned
         uint48 lastEnded;
+        bytes pauseCall;
+        bytes unpauseCall;
+        bytes statusCall;
     }
 
     bytes32 public constant AUTH_TYPEHASH =
         keccak256("PauseAuth(bytes32 actionId,uint8 tier,uint256 nonce,uint48 notBefore,uint48 deadline,uint32 epoch)");
     /// @notice Longest pause an action may grant, in seconds.
     uint48 public constant MAX_DURATION = 60 days;
-    /// @notice Longest time a signer stays valid without renewal, in seconds; a later expiry is cut to it.
-    uint48 public constant MAX_SIGNER_TERM = 366 days;
     uint256 private constant GAS_AFTER_CALL = 20_000; // status check and event after the target returned
 
     address public immutable GOVERNANCE;
-    /// @notice Authorisations carry the epoch they were signed for; raising it voids all of them at once.
-    uint32 public epoch;
-    /// @notice Last second at which a signer's signature counts.
-    mapping(address signer => uint48) public signerExpiry;
-    mapping(address signer => mapping(uint256 word => uint256)) private _nonces;
-    mapping(bytes32 actionId => Action) private _actions;
-    mapping(bytes32 actionId => Ownership) private _owned;
+    mapping(bytes32 actionId => Record) private _records;
 
     event ActionSet(bytes32 indexed actionId, address indexed target, uint8 charges);
-    event SignerSet(address indexed signer, uint48 expiry);
-    event EpochBumped(uint32 epoch);
-    event NonceRevoked(address indexed signer, uint256 nonce);
     event PauseExecuted(bytes32 indexed actionId, bytes32 indexed incidentId, address relayer, uint48 until);
     event PauseLifted(bytes32 indexed actionId, address by);
     event PauseAdopted(bytes32 indexed actionId);
@@ -84,7 +86,6 @@ contract EmergencyGuardian is EIP712, ReentrancyGuardTransient {
 
     error NotGovernance();
     error BadAction();
-    error BadAuth();
     error NoCharges();
     error AlreadyPaused();
     error Cooldown();
@@ -113,18 +114,17 @@ contract EmergencyGuardian is EIP712, ReentrancyGuardTransient {
         external
         nonReentrant
     {
-        Action storage x = _actions[a.actionId];
-        Ownership storage own = _owned[a.actionId];
+        Record storage x = _records[a.actionId];
         if (x.charges == 0) revert NoCharges();
-        _checkState(x, own, a.tier);
+        bool extending = _checkState(x, a.tier);
         _checkAuth(x, a, signersAsc, sigs);
 
         uint48 duration = a.tier == 0 ? x.shortDuration : x.longDuration;
         uint48 until = uint48(block.timestamp) + duration;
-        if (until < own.pausedUntil) until = own.pausedUntil;
+        if (extending && until < x.pausedUntil) until = x.pausedUntil;
         --x.charges;
-        own.pausedUntil = until;
-        _callPause(x, duration);
+        x.pausedUntil = until;
+        _callPause(x, duration, extending && !x.selfExpiring);
         emit PauseExecuted(a.actionId, incidentId, msg.sender, until);
     }
 
@@ -146,10 +146,10 @@ contract EmergencyGuardian is EIP712, ReentrancyGuardTransient {
 
     /// @notice Ends a pause whose time is over. Anyone may call it. For self-expiring targets it only closes the books.
     function liftExpired(bytes32 id) external nonReentrant {
-        uint48 until = _owned[id].pausedUntil;
+        Record storage x = _records[id];
+        uint48 until = x.pausedUntil;
         if (until == 0 || block.timestamp < until) revert NotExpired();
-        Action storage x = _actions[id];
-        _close(id, x.selfExpiring ? until : uint48(block.timestamp));
+        _close(x, x.selfExpiring ? until : uint48(block.timestamp));
         if (!x.selfExpiring) _callUnpause(x);
         emit PauseLifted(id, msg.sender);
     }
@@ -157,18 +157,20 @@ contract EmergencyGuardian is EIP712, ReentrancyGuardTransient {
     /// @notice Governance ends a pause early. A self-expiring target is opened by governance at the target itself first; this then
     /// closes the books, and reverts while the target is still paused.
     function lift(bytes32 id) external onlyGovernance nonReentrant {
-        if (_owned[id].pausedUntil == 0) revert NotPaused();
-        Action storage x = _actions[id];
+        Record storage x = _records[id];
+        if (x.pausedUntil == 0) revert NotPaused();
         if (x.selfExpiring && _status(x)) revert NoUnpause();
-        _close(id, uint48(block.timestamp));
+        _close(x, uint48(block.timestamp));
         if (!x.selfExpiring) _callUnpause(x);
         emit PauseLifted(id, msg.sender);
     }
 
-    /// @notice Governance takes a pause over: this contract no longer owns it and can no longer lift it.
+    /// @notice Governance takes a pause over: this contract no longer owns it and can no longer lift it. A self-expiring target
+    /// still opens on time, unless governance also pauses it at the target.
     function adopt(bytes32 id) external onlyGovernance {
-        if (_owned[id].pausedUntil == 0) revert NotPaused();
-        _close(id, uint48(block.timestamp));
+        Record storage x = _records[id];
+        if (x.pausedUntil == 0) revert NotPaused();
+        _close(x, uint48(block.timestamp));
         emit PauseAdopted(id);
     }
 
@@ -180,58 +182,50 @@ contract EmergencyGuardian is EIP712, ReentrancyGuardTransient {
         if (x.pauseCall.length < 4 || x.statusCall.length < 4) revert BadAction();
         // A legacy pause must be liftable (G3); a self-expiring one needs no power to unpause (G8).
         if (x.selfExpiring ? x.unpauseCall.length != 0 : x.unpauseCall.length < 4) revert BadAction();
-        Action storage old = _actions[id];
-        if (_owned[id].pausedUntil != 0 && (old.target != x.target || old.selfExpiring != x.selfExpiring)) {
-            revert AlreadyPaused();
-        }
-        _actions[id] = x;
+        Record storage r = _records[id];
+        if (r.pausedUntil != 0 && (r.target != x.target || r.selfExpiring != x.selfExpiring)) revert AlreadyPaused();
+        (r.target, r.shortDuration, r.longDuration) = (x.target, x.shortDuration, x.longDuration);
+        (r.shortQuorum, r.longQuorum, r.charges) = (x.shortQuorum, x.longQuorum, x.charges);
+        (r.cooldown, r.selfExpiring, r.minGas) = (x.cooldown, x.selfExpiring, x.minGas);
+        (r.pauseCall, r.unpauseCall, r.statusCall) = (x.pauseCall, x.unpauseCall, x.statusCall);
         emit ActionSet(id, x.target, x.charges);
     }
 
     /// @notice Admits, renews or (expiry in the past) removes a signer. Renewal is the signer's heartbeat, given after a drill.
     function setSigner(address signer, uint48 expiry) external onlyGovernance {
-        uint48 last = uint48(block.timestamp) + MAX_SIGNER_TERM;
-        if (expiry > last) expiry = last;
-        signerExpiry[signer] = expiry;
-        emit SignerSet(signer, expiry);
+        _setSigner(signer, expiry);
     }
 
     /// @notice Voids every outstanding authorisation.
     function bumpEpoch() external onlyGovernance {
-        emit EpochBumped(++epoch);
+        _bumpEpoch();
     }
 
-    /// @notice A signer voids its own nonce.
-    function revokeNonce(uint256 nonce) external {
-        _useNonce(msg.sender, nonce);
-        emit NonceRevoked(msg.sender, nonce);
-    }
-
-    function getAction(bytes32 id) external view returns (Action memory) {
-        return _actions[id];
+    function getAction(bytes32 id) external view returns (Action memory a) {
+        Record storage r = _records[id];
+        (a.target, a.shortDuration, a.longDuration) = (r.target, r.shortDuration, r.longDuration);
+        (a.shortQuorum, a.longQuorum, a.charges) = (r.shortQuorum, r.longQuorum, r.charges);
+        (a.cooldown, a.selfExpiring, a.minGas) = (r.cooldown, r.selfExpiring, r.minGas);
+        (a.pauseCall, a.unpauseCall, a.statusCall) = (r.pauseCall, r.unpauseCall, r.statusCall);
     }
 
     function chargesLeft(bytes32 id) external view returns (uint8) {
-        return _actions[id].charges;
+        return _records[id].charges;
     }
 
     /// @notice End of the pause this contract owns, unix seconds; 0 if it owns none.
     function pausedUntil(bytes32 id) external view returns (uint48) {
-        return _owned[id].pausedUntil;
+        return _records[id].pausedUntil;
     }
 
     /// @notice When the last owned pause ended, unix seconds.
     function lastEnded(bytes32 id) external view returns (uint48) {
-        return _owned[id].lastEnded;
-    }
-
-    function nonceUsed(address signer, uint256 nonce) external view returns (bool) {
-        return _nonces[signer][nonce >> 8] & (1 << (nonce & 0xff)) != 0;
+        return _records[id].lastEnded;
     }
 
     /// @notice What the target itself answers to statusCall; false also if it does not answer.
     function targetPaused(bytes32 id) external view returns (bool) {
-        return _status(_actions[id]);
+        return _status(_records[id]);
     }
 
     /// @notice The EIP-712 digest signers sign.
@@ -242,60 +236,43 @@ contract EmergencyGuardian is EIP712, ReentrancyGuardTransient {
     }
 
     /// @dev A pause may only be extended by tier 1, and only if it is ours; tier 0 also waits for the cooldown.
-    function _checkState(Action storage x, Ownership storage own, uint8 tier) private view {
-        uint48 until = own.pausedUntil;
-        if (_status(x)) {
+    function _checkState(Record storage x, uint8 tier) private view returns (bool extending) {
+        uint48 until = x.pausedUntil;
+        extending = _status(x);
+        if (extending) {
             bool ours = until != 0 && (!x.selfExpiring || block.timestamp < until);
             if (!ours || tier == 0) revert AlreadyPaused();
         } else if (tier == 0) {
-            uint256 ended = own.lastEnded;
+            uint256 ended = x.lastEnded;
             // Not paused though the books say so: it expired, or was opened at the target. It ended at `until` at the latest.
             if (until > ended) ended = until < block.timestamp ? until : block.timestamp;
             if (ended != 0 && block.timestamp < ended + x.cooldown) revert Cooldown();
         }
     }
 
-    function _checkAuth(Action storage x, Auth calldata a, address[] calldata signers, bytes[] calldata sigs) private {
-        uint256 quorum = a.tier == 0 ? x.shortQuorum : x.longQuorum;
-        if (a.tier > 1 || quorum == 0 || signers.length < quorum || sigs.length != signers.length) revert BadAuth();
-        if (block.timestamp < a.notBefore || block.timestamp > a.deadline || a.epoch != epoch) revert BadAuth();
-        bytes32 digest = hashAuth(a);
-        address previous;
-        for (uint256 i; i < quorum; ++i) {
-            address signer = signers[i];
-            if (signer <= previous || block.timestamp > signerExpiry[signer]) revert BadAuth();
-            if (!SignatureChecker.isValidSignatureNowCalldata(signer, digest, sigs[i])) revert BadAuth();
-            _useNonce(signer, a.nonce);
-            previous = signer;
-        }
+    function _checkAuth(Record storage x, Auth calldata a, address[] calldata signers, bytes[] calldata sigs) private {
+        if (a.tier > 1 || block.timestamp < a.notBefore || block.timestamp > a.deadline || a.epoch != epoch) revert BadAuth();
+        _useSignatures(hashAuth(a), a.tier == 0 ? x.shortQuorum : x.longQuorum, a.nonce, signers, sigs);
     }
 
-    function _useNonce(address signer, uint256 nonce) private {
-        uint256 bit = 1 << (nonce & 0xff);
-        uint256 word = _nonces[signer][nonce >> 8];
-        if (word & bit != 0) revert BadAuth();
-        _nonces[signer][nonce >> 8] = word | bit;
-    }
-
-    function _callPause(Action storage x, uint48 duration) private {
+    function _callPause(Record storage x, uint48 duration, bool skipCall) private {
         bytes memory data = x.pauseCall;
-        bool extending = !x.selfExpiring && _status(x);
         if (x.selfExpiring) data = abi.encodePacked(data, abi.encode(uint256(duration)));
         // A relayer must not be able to starve the target of gas and have it swallow the failure.
         if (gasleft() < uint256(x.minGas) * 64 / 63 + GAS_AFTER_CALL) revert LowGas();
-        if (!extending && !LowLevelCall.callNoReturn(x.target, data)) revert CallFailed();
+        if (!skipCall && !LowLevelCall.callNoReturn(x.target, data)) revert CallFailed();
         if (!_status(x)) revert NotPaused();
     }
 
-    function _callUnpause(Action storage x) private {
+    function _callUnpause(Record storage x) private {
         if (_status(x) && !LowLevelCall.callNoReturn(x.target, x.unpauseCall)) revert CallFailed();
     }
 
-    function _close(bytes32 id, uint48 at) private {
-        _owned[id] = Ownership({pausedUntil: 0, lastEnded: at});
+    function _close(Record storage x, uint48 ended) private {
+        (x.pausedUntil, x.lastEnded) = (0, ended);
     }
 
-    function _status(Action storage x) private view returns (bool) {
+    function _status(Record storage x) private view returns (bool) {
         (bool ok, bytes32 word,) = LowLevelCall.staticcallReturn64Bytes(x.target, x.statusCall);
         return ok && LowLevelCall.returnDataSize() >= 32 && word != 0;
     }
