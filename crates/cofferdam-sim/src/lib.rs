@@ -9,14 +9,22 @@ mod code;
 mod diff;
 mod error;
 pub mod execute;
+pub mod local;
 mod machine;
 mod overlay;
+mod raw;
 mod receipts;
 pub mod rules;
+pub mod simulate;
 mod tracer;
 
 pub use error::SimError;
 pub use execute::{ExecuteOptions, Executed, execute_block, reexecute_block, reexecute_tx};
+pub use local::{LocalChain, LocalConfig, LocalError, LocalSource, Unsigned};
+pub use raw::{RAW_TX_BYTES_MAX, RawError, decode_raw};
 pub use revm::primitives::hardfork::SpecId;
 pub use rules::{Activation, Rules};
+pub use simulate::{
+    Called, On, Pending, answer_reads, next_block, simulate_after, simulate_call, simulate_pending,
+};
 pub use tracer::{TRACE_BYTES_MAX, TRACE_DEPTH_MAX, TRACE_FRAMES_MAX};

@@ -46,7 +46,7 @@ pub(crate) struct Leniency {
     pub(crate) sender_code: bool,
     /// The sender need not be able to pay.
     pub(crate) funds: bool,
-    /// The gas limit may exceed the block's, and code any size.
+    /// The gas limit may exceed the block's and EIP-7825's.
     pub(crate) gas_limit: bool,
 }
 
@@ -116,20 +116,25 @@ impl<'a, I: Inspector<Ctx<'a>, EthInterpreter> + Traces> Machine<'a, I> {
     ) -> Result<Self, SimError> {
         let spec = rules.at(block);
         let mut cfg = CfgEnv::new_with_spec(spec).with_chain_id(block.chain.0);
-        cfg.disable_nonce_check = leniency.nonce;
-        cfg.disable_base_fee = leniency.base_fee;
-        cfg.disable_eip3607 = leniency.sender_code;
-        cfg.disable_balance_check = leniency.funds;
-        cfg.disable_block_gas_limit = leniency.gas_limit;
-        if leniency.gas_limit {
-            cfg.tx_gas_limit_cap = Some(u64::MAX);
-        }
         let fraction = rules.blob_fraction(block);
         cfg.blob_base_fee_update_fraction = Some(fraction);
         let evm_block = evm_block(block, env, spec, fraction)?;
         let context = Context::mainnet().with_db(Overlay::new(state)).with_block(evm_block);
         let evm = context.with_cfg(cfg).build_mainnet_with_inspector(inspector);
-        Ok(Self { evm, spec, beneficiary: env.beneficiary })
+        let mut machine = Self { evm, spec, beneficiary: env.beneficiary };
+        machine.relax(leniency);
+        Ok(machine)
+    }
+
+    /// Leaves out the checks that `leniency` names from now on, and no others.
+    pub(crate) fn relax(&mut self, leniency: Leniency) {
+        let cfg = &mut self.evm.ctx.cfg;
+        cfg.disable_nonce_check = leniency.nonce;
+        cfg.disable_base_fee = leniency.base_fee;
+        cfg.disable_eip3607 = leniency.sender_code;
+        cfg.disable_balance_check = leniency.funds;
+        cfg.disable_block_gas_limit = leniency.gas_limit;
+        cfg.tx_gas_limit_cap = leniency.gas_limit.then_some(u64::MAX);
     }
 
     /// The state as the committed transactions left it.

@@ -103,9 +103,14 @@ impl Missing {
 /// What one run of transactions changed in one account.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AccountChange {
+    /// As it is now; `None` if it does not exist.
     pub(crate) info: Option<AccountInfo>,
+    /// Whether `info` rests on known state.
+    pub(crate) known: bool,
+    /// Storage from before no longer counts.
     pub(crate) wiped: bool,
-    pub(crate) storage: StorageKeyMap<U256>,
+    /// Changed slots; `None` if the value rests on state that was missing.
+    pub(crate) storage: StorageKeyMap<Option<U256>>,
 }
 
 impl<'a> Overlay<'a> {
@@ -166,8 +171,9 @@ impl<'a> Overlay<'a> {
         written
             .map(|(address, it)| {
                 let storage = it.storage.into_iter().filter(|slot| slot.1.written);
-                let storage = storage.map(|(slot, it)| (slot, it.value)).collect();
-                (address, AccountChange { info: it.info, wiped: it.wiped, storage })
+                let storage = storage.map(|(slot, it)| (slot, it.known.then_some(it.value)));
+                let (info, known, wiped) = (it.info, it.known, it.wiped);
+                (address, AccountChange { info, known, wiped, storage: storage.collect() })
             })
             .collect()
     }
