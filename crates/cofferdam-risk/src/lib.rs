@@ -13,7 +13,9 @@ pub mod fusion;
 pub mod limiters;
 pub mod numeric;
 pub mod pricing;
+pub mod scenario;
 pub mod severity;
+pub mod solvency;
 pub mod stopping;
 pub mod vol;
 

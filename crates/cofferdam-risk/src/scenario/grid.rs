@@ -1,0 +1,313 @@
+//! The scenario grid: full repricing of every instrument in every cell, then every account. Never portfolio
+//! profit alone: solvent accounts do not pay for insolvent ones.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{RiskError, finite, non_negative, same_length};
+use crate::pricing::{BlackInput, OptionKind, black_price};
+
+/// Regular spot moves.
+pub const SPOT_MOVES: [f64; 9] = [-0.16, -0.12, -0.08, -0.04, 0.0, 0.04, 0.08, 0.12, 0.16];
+/// Extended moves and their weights (Paradex's published set).
+pub const TAIL_MOVES: [(f64, f64); 8] = [
+    (-0.66, 0.24),
+    (-0.33, 0.48),
+    (0.5, 0.32),
+    (1.0, 0.16),
+    (2.0, 0.08),
+    (3.0, 0.0533),
+    (4.0, 0.04),
+    (5.0, 0.032),
+];
+/// Distance to depletion is found to one basis point.
+const BASIS_POINT: f64 = 1e-4;
+
+/// Direction of the volatility shock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VolShift {
+    /// Up.
+    Up,
+    /// Unchanged.
+    Same,
+    /// Down.
+    Down,
+}
+
+/// Shape of the volatility shocks.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct GridConfig {
+    /// Relative shock up at 30 days.
+    pub vol_up: f64,
+    /// Relative shock down at 30 days.
+    pub vol_down: f64,
+    /// Least volatility after a shock up.
+    pub vol_floor: f64,
+    /// Power of `30 / days` below 30 days.
+    pub short_power: f64,
+    /// The same from 30 days on.
+    pub long_power: f64,
+}
+
+impl Default for GridConfig {
+    fn default() -> Self {
+        Self { vol_up: 0.5, vol_down: 0.25, vol_floor: 0.5, short_power: 0.3, long_power: 0.13 }
+    }
+}
+
+impl GridConfig {
+    /// Shocked volatility of an option `years` from expiry.
+    #[must_use]
+    pub fn shift(&self, vol: f64, years: f64, shift: VolShift) -> f64 {
+        let days = (years * 365.0).max(1.0);
+        let power = if days < 30.0 { self.short_power } else { self.long_power };
+        let factor = libm::pow(30.0 / days, power);
+        match shift {
+            VolShift::Up => (vol * (1.0 + self.vol_up * factor)).max(self.vol_floor),
+            VolShift::Same => vol,
+            VolShift::Down => (vol * (1.0 - self.vol_down * factor)).max(0.0),
+        }
+    }
+}
+
+/// One option of the book.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct GridInstrument {
+    /// Call or put.
+    pub kind: OptionKind,
+    /// Strike.
+    pub strike: f64,
+    /// Forward of its expiry.
+    pub forward: f64,
+    /// Implied volatility.
+    pub vol: f64,
+    /// Years to expiry.
+    pub years: f64,
+}
+
+/// One account: collateral and `(instrument, quantity)`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct BookAccount {
+    /// Collateral in USD.
+    pub usd: f64,
+    /// Collateral in coins.
+    pub coins: f64,
+    /// Index into the instruments, and quantity (long above zero).
+    pub positions: Vec<(usize, f64)>,
+}
+
+/// One cell.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    /// Spot move.
+    pub spot: f64,
+    /// Volatility shock.
+    pub vol: VolShift,
+    /// Years elapsed.
+    pub elapsed: f64,
+    /// Weight of a tail cell, one for a regular one.
+    pub weight: f64,
+    /// Profit of the book in USD.
+    pub pnl_usd: f64,
+    /// Profit of the book in coins.
+    pub pnl_coin: f64,
+    /// Accounts with negative equity.
+    pub insolvent: usize,
+    /// Sum of negative equity in USD.
+    pub shortfall: f64,
+    /// Left of the insurance fund.
+    pub fund_left: f64,
+}
+
+/// The evaluated grid.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScenarioGrid {
+    /// Regular cells.
+    pub regular: Vec<Cell>,
+    /// Tail cells, volatility up.
+    pub tail: Vec<Cell>,
+    /// Smallest absolute spot move at volatility up that exhausts the fund, as a signed fraction.
+    pub distance_to_depletion: Option<f64>,
+}
+
+/// A book ready to be shocked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Book<'a> {
+    instruments: &'a [GridInstrument],
+    accounts: &'a [BookAccount],
+    spot: f64,
+    fund: f64,
+    base: Vec<f64>,
+}
+
+impl<'a> Book<'a> {
+    /// Checks and prices the book at `spot` (values coin collateral) with a fund in USD.
+    ///
+    /// # Errors
+    /// Inputs outside their domain, or a position in an instrument that does not exist.
+    pub fn new(
+        instruments: &'a [GridInstrument],
+        accounts: &'a [BookAccount],
+        spot: f64,
+        fund: f64,
+    ) -> Result<Self, RiskError> {
+        let spot = crate::error::positive("spot", spot)?;
+        let fund = non_negative("insurance fund", fund)?;
+        for a in accounts {
+            finite("collateral", a.usd + a.coins)?;
+            for (i, q) in &a.positions {
+                finite("quantity", *q)?;
+                if *i >= instruments.len() {
+                    return Err(RiskError::OutOfDomain {
+                        name: "instrument index",
+                        value: *i as f64,
+                        domain: "an instrument of the book",
+                    });
+                }
+            }
+        }
+        let base = instruments
+            .iter()
+            .map(|i| value(i, i.forward, i.vol, i.years))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { instruments, accounts, spot, fund, base })
+    }
+
+    /// Evaluates one cell.
+    ///
+    /// # Errors
+    /// A move of -100 % or beyond.
+    pub fn cell(
+        &self,
+        config: &GridConfig,
+        spot: f64,
+        vol: VolShift,
+        elapsed: f64,
+        weight: f64,
+    ) -> Result<Cell, RiskError> {
+        let shock = 1.0 + spot;
+        let mut prices = Vec::with_capacity(self.instruments.len());
+        for i in self.instruments {
+            let sigma = config.shift(i.vol, i.years, vol);
+            prices.push(value(i, i.forward * shock, sigma, i.years - elapsed)?);
+        }
+        same_length("prices", prices.len(), self.base.len())?;
+        let mut out = Cell {
+            spot,
+            vol,
+            elapsed,
+            weight,
+            pnl_usd: 0.0,
+            pnl_coin: 0.0,
+            insolvent: 0,
+            shortfall: 0.0,
+            fund_left: 0.0,
+        };
+        for a in self.accounts {
+            let mut equity = a.usd + a.coins * self.spot * shock;
+            for (i, q) in &a.positions {
+                let forward = self.instruments[*i].forward;
+                equity += q * prices[*i];
+                out.pnl_usd += q * (prices[*i] - self.base[*i]);
+                out.pnl_coin += q * (prices[*i] / (forward * shock) - self.base[*i] / forward);
+            }
+            if equity < 0.0 {
+                out.insolvent += 1;
+                out.shortfall -= equity;
+            }
+        }
+        out.fund_left = (self.fund - out.shortfall).max(0.0);
+        Ok(out)
+    }
+
+    /// Evaluates the whole grid at the given times (years from now; the first is usually zero).
+    ///
+    /// # Errors
+    /// As [`Book::cell`].
+    pub fn grid(&self, config: &GridConfig, times: &[f64]) -> Result<ScenarioGrid, RiskError> {
+        let mut regular = Vec::with_capacity(times.len() * SPOT_MOVES.len() * 3);
+        for t in times {
+            for spot in SPOT_MOVES {
+                for vol in [VolShift::Up, VolShift::Same, VolShift::Down] {
+                    regular.push(self.cell(config, spot, vol, *t, 1.0)?);
+                }
+            }
+        }
+        let tail = TAIL_MOVES
+            .iter()
+            .map(|(spot, w)| self.cell(config, *spot, VolShift::Up, 0.0, *w))
+            .collect::<Result<_, _>>()?;
+        let (down, up) = (self.depletion(config, -0.99)?, self.depletion(config, 5.0)?);
+        let distance_to_depletion = match (down, up) {
+            (Some(d), Some(u)) => Some(if -d <= u { d } else { u }),
+            (one, other) => one.or(other),
+        };
+        Ok(ScenarioGrid { regular, tail, distance_to_depletion })
+    }
+
+    /// Smallest move towards `end` that exhausts the fund: a scan in steps of 1 %, then bisection.
+    fn depletion(&self, config: &GridConfig, end: f64) -> Result<Option<f64>, RiskError> {
+        let dry = |m: f64| {
+            self.cell(config, m, VolShift::Up, 0.0, 1.0)
+                .map(|c| c.shortfall > 0.0 && c.shortfall >= self.fund)
+        };
+        let mut safe = 0.0;
+        for step in 0..=100 {
+            let at = end * f64::from(step) / 100.0;
+            if dry(at)? {
+                let mut bad = at;
+                while (bad - safe).abs() > BASIS_POINT {
+                    let mid = 0.5 * (bad + safe);
+                    if dry(mid)? { bad = mid } else { safe = mid }
+                }
+                return Ok(Some(bad));
+            }
+            safe = at;
+        }
+        Ok(None)
+    }
+}
+
+fn value(i: &GridInstrument, forward: f64, vol: f64, years: f64) -> Result<f64, RiskError> {
+    let input = BlackInput { forward, strike: i.strike, years, vol, rate: 0.0, kind: i.kind };
+    black_price(&input).map(|p| p.value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instrument(kind: OptionKind, strike: f64) -> GridInstrument {
+        GridInstrument { kind, strike, forward: 60_000.0, vol: 0.6, years: 0.05 }
+    }
+
+    #[test]
+    fn doubling_the_book_doubles_its_profit_and_the_fund_only_helps() {
+        let instruments =
+            [instrument(OptionKind::Put, 55_000.0), instrument(OptionKind::Call, 65_000.0)];
+        let one = [BookAccount { usd: 0.0, coins: 3.0, positions: vec![(0, -10.0), (1, 2.0)] }];
+        let two = [BookAccount { usd: 0.0, coins: 6.0, positions: vec![(0, -20.0), (1, 4.0)] }];
+        let config = GridConfig::default();
+        let a =
+            Book::new(&instruments, &one, 60_000.0, 1e5).unwrap().grid(&config, &[0.0]).unwrap();
+        let b =
+            Book::new(&instruments, &two, 60_000.0, 2e5).unwrap().grid(&config, &[0.0]).unwrap();
+        for (x, y) in a.regular.iter().zip(&b.regular) {
+            assert!((2.0 * x.pnl_usd - y.pnl_usd).abs() <= 1e-9 * y.pnl_usd.abs());
+            assert!((2.0 * x.fund_left - y.fund_left).abs() < 1e-6);
+        }
+        let d = a.distance_to_depletion.unwrap();
+        assert!(d < -0.1 && d > -0.9, "{d}");
+        let richer =
+            Book::new(&instruments, &one, 60_000.0, 2e5).unwrap().grid(&config, &[0.0]).unwrap();
+        assert!(richer.distance_to_depletion.unwrap() < d);
+        assert!(
+            Book::new(
+                &instruments,
+                &[BookAccount { positions: vec![(9, 1.0)], ..one[0].clone() }],
+                1.0,
+                0.0
+            )
+            .is_err()
+        );
+    }
+}

@@ -1,0 +1,11 @@
+//! What happens to a book when the market moves: the spot-by-volatility grid with account-level repricing, and
+//! the pause engine that prices freezing a venue. Every figure in both numeraires.
+
+pub mod delta_gamma;
+pub mod grid;
+pub mod pause;
+pub mod shortfall;
+
+pub use delta_gamma::DeltaGamma;
+pub use grid::{BookAccount, Cell, GridConfig, GridInstrument, ScenarioGrid, VolShift};
+pub use pause::{PauseInput, PauseReport, pause_report};
