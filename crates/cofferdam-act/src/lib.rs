@@ -1,1 +1,24 @@
 //! Executors: prepare, dispatch and settle orders; signers and relayer lanes.
+//!
+//! **Architecture invariant:** nothing here decides. An order comes in with its exact call, its
+//! effect and its budget; this crate finds an authorisation for it, simulates, signs, sends, and reads
+//! from state what became of it. There is no path to free calldata, value or delegatecall, and no key
+//! or authorisation signature can be printed.
+
+mod abi;
+pub mod bundle;
+pub mod executor;
+pub mod readiness;
+pub mod revert;
+pub mod rpc;
+pub mod signer;
+
+pub use bundle::{Authorisation, Authorisations, Bundle, BundleError, Scope, Terms};
+pub use executor::{
+    Delivery, DeliveryState, Dispatch, DispatchError, Executor, FeePolicy, Fees, Policy,
+    Preparation, PrepareError, Ready, SettleError, SetupError, prepare,
+};
+pub use readiness::{Readiness, prove};
+pub use revert::Revert;
+pub use rpc::{ConnectError, RpcBroadcaster};
+pub use signer::{Env, KeyError, LocalKey, SignError, Signer, load_relayer, load_signer};

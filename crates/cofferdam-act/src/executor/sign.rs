@@ -1,0 +1,407 @@
+//! Signing: nonces, fees, EIP-1559 transactions, and the templates that make the night fast.
+//!
+//! **Invariant:** nothing is sent here.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use alloy::{
+    consensus::{SignableTransaction as _, TxEip1559},
+    eips::eip2718::Encodable2718 as _,
+    primitives::{B256, Bytes, TxKind, U256},
+};
+use cofferdam_core::{
+    BlockRef, Timestamp,
+    order::{Order, OrderCall, Sent},
+    plan::{Action, containment},
+    ports::BroadcastError,
+};
+use futures_util::future::join_all;
+
+use super::{
+    DispatchError, Executor, Fees, OverBudget, Preparation, PrepareError, Ready,
+    book::{Flight, Hot, Presigned, Slot, Template},
+    next_base_fee,
+    prepare::Intent,
+};
+use crate::{
+    bundle::Authorisations,
+    signer::{SignError, Signer},
+};
+
+/// Longest wait for one signature; a KMS answers in about 100 ms.
+const SIGN_TIMEOUT: Duration = Duration::from_secs(2);
+/// A head older than this is asked for anew, in milliseconds.
+const HEAD_AGE_MAX_MS: u64 = 120_000;
+/// A template older than this is not used, in milliseconds.
+const HOT_AGE_MAX_MS: u64 = 120_000;
+/// A template is not used if its authorisation expires sooner than this, in milliseconds.
+const HOT_MARGIN_MS: u64 = 60_000;
+
+impl Executor {
+    /// Simulates `action` ahead of time and signs it on idle lanes, so that an order for it can be
+    /// sent without asking anything. To be repeated within two minutes. The guardian's event then
+    /// carries the zero incident id, because the incident is not known yet.
+    ///
+    /// # Errors
+    /// [`PrepareError`]: the action could not be taken now.
+    pub async fn warm(
+        &self,
+        action: &Action,
+        authorisations: &Authorisations,
+        now: Timestamp,
+    ) -> Result<Preparation, PrepareError> {
+        let call = containment::order_call(action);
+        let effect = containment::effect_checks(action);
+        let (chain, label) = (action.call.chain(), B256::ZERO);
+        let intent = Intent { chain, call: &call, effect: &effect, label, now };
+        let network = self.networks.first().ok_or(PrepareError::NoRelayer { chain: self.chain })?;
+        let found = intent.prepare(authorisations, &self.relayers(), network.as_ref()).await?;
+        if let Preparation::Ready(ready) = &found
+            && !ready.held_before
+        {
+            self.book().keep_hot(Hot { call, effect, ready: ready.clone(), at: now });
+            // Signing ahead only saves time: what fails here is met again, and told, at dispatch.
+            if let Err(error) = self.presign(ready, now).await {
+                tracing::debug!(%error, action = %action.id, "template is not signed ahead");
+            }
+        }
+        Ok(found)
+    }
+
+    /// The template for `order`, if a fresh one is kept.
+    pub(super) fn hot(&self, order: &Order, now: Timestamp) -> Option<Ready> {
+        let book = self.book();
+        let same = |it: &&Hot| it.call == order.call && it.effect == order.effect;
+        let hot = book.hot.iter().find(same)?;
+        let lasts = |until: u64| now.plus_ms(HOT_MARGIN_MS) <= Timestamp::from_secs(until);
+        let fresh = now.since_ms(hot.at) <= HOT_AGE_MAX_MS
+            && hot.ready.usable_until.is_none_or(lasts)
+            && order.chain == self.chain;
+        let mut ready = hot.ready.clone();
+        ready.prepared.key = order.key;
+        fresh.then_some(ready)
+    }
+
+    /// Restores what was in flight before a restart: signs the recorded transactions again, so that
+    /// they can be replaced. `next_nonce` of each lane is read from the chain when needed.
+    ///
+    /// # Errors
+    /// [`DispatchError`].
+    pub async fn resume(
+        &self,
+        order: &Order,
+        ready: &Ready,
+        sent: &[Sent],
+    ) -> Result<(), DispatchError> {
+        let template = Arc::new(Template::of(ready));
+        let _turn = self.signing.lock().await;
+        for it in sent {
+            let Some(lane) = (0..self.signers.len()).find(|n| self.account(*n) == Some(it.relayer))
+            else {
+                continue;
+            };
+            let fees = Fees { max_fee: it.max_fee_per_gas, tip: it.max_priority_fee_per_gas };
+            let slot = Slot { lane, nonce: it.nonce, above: None };
+            let signed = self.sign_one(slot, &template, fees).await?;
+            let mut flight = self.flight(order, ready, &template, slot, signed, 0);
+            if !flight.hashes.contains(&it.tx) {
+                flight.hashes.push(it.tx);
+            }
+            self.book().record(flight);
+        }
+        Ok(())
+    }
+
+    /// Signs `order` on lanes other than `spent`, or returns what is in flight for it.
+    pub(super) async fn sign_on(
+        &self,
+        order: &Order,
+        ready: &Ready,
+        attacker_tip: Option<u128>,
+        now: Timestamp,
+        spent: &[usize],
+    ) -> Result<Vec<Sent>, DispatchError> {
+        if order.chain != self.chain {
+            let (order, executor) = (order.chain, self.chain);
+            return Err(DispatchError::WrongChain { order, executor });
+        }
+        if ready.prepared.key != order.key {
+            return Err(DispatchError::WrongOrder);
+        }
+        if now > order.expires_at {
+            return Err(DispatchError::Expired { at: order.expires_at });
+        }
+        let _turn = self.signing.lock().await;
+        let known: Vec<_> = {
+            let book = self.book();
+            book.of_order(order.key).filter(|it| !it.over).map(|it| it.sent.clone()).collect()
+        };
+        if !known.is_empty() {
+            return Ok(known);
+        }
+        let eligible = self.eligible(ready, spent);
+        let (nonces, head) = tokio::join!(self.read_nonces(&eligible), self.base_fee(now));
+        let (head, base_fee) = head?;
+        let slots = self.book().slots(&eligible, self.policy.lanes_per_order.max(1));
+        if slots.is_empty() {
+            return Err(nonces.err().map_or(DispatchError::NoLane, DispatchError::Network));
+        }
+        let template = Arc::new(Template::of(ready));
+        let priced = self.price(order, &template, &slots, attacker_tip, base_fee)?;
+        let share = order.fee_budget_wei / U256::from(priced.len());
+        let sign = |(slot, fees): &(Slot, Fees)| self.take_or_sign(*slot, &template, *fees, share);
+        let signing: Vec<_> = priced.iter().map(sign).collect();
+        let mut flown = Vec::new();
+        let mut failure = None;
+        for ((slot, _), signed) in priced.iter().zip(join_all(signing).await) {
+            match signed {
+                Ok(signed) => {
+                    let mut flight =
+                        self.flight(order, ready, &template, *slot, signed, head.number);
+                    flight.budget = share;
+                    flown.push(flight.sent.clone());
+                    self.book().record(flight);
+                }
+                Err(error) => failure = Some(error),
+            }
+        }
+        if let (Some(error), true) = (failure, flown.is_empty()) {
+            return Err(error.into());
+        }
+        // Its authorisation is used up now; the next order needs another one.
+        let again = matches!(order.call, OrderCall::Direct { .. });
+        self.book().hot.retain(|it| again || it.call != order.call);
+        Ok(flown)
+    }
+
+    /// Signs the transaction for `slot`.
+    pub(super) async fn sign_one(
+        &self,
+        slot: Slot,
+        template: &Template,
+        fees: Fees,
+    ) -> Result<Signed, SignError> {
+        let Some(signer) = self.signers.get(slot.lane) else {
+            let source = "there is no such lane".into();
+            return Err(SignError { address: template.to, source });
+        };
+        let tx = TxEip1559 {
+            chain_id: self.chain.0,
+            nonce: slot.nonce,
+            gas_limit: template.gas_limit,
+            max_fee_per_gas: fees.max_fee,
+            max_priority_fee_per_gas: fees.tip,
+            to: TxKind::Call(template.to),
+            value: U256::ZERO,
+            access_list: Default::default(),
+            input: template.data.clone(),
+        };
+        let signing = tokio::time::timeout(SIGN_TIMEOUT, signer.sign_hash(tx.signature_hash()));
+        let late = |_| SignError {
+            address: signer.address(),
+            source: format!("no signature within {SIGN_TIMEOUT:?}").into(),
+        };
+        let signed = tx.into_signed(signing.await.map_err(late)??);
+        Ok(Signed { tx: *signed.hash(), raw: signed.encoded_2718().into(), fees })
+    }
+
+    /// The head and its base fee: what was observed, or the first network's answer.
+    pub(super) async fn base_fee(&self, now: Timestamp) -> Result<(BlockRef, u64), BroadcastError> {
+        let seen = self.book().head;
+        if let Some(seen) = seen.filter(|(head, _)| now.since_ms(head.time) <= HEAD_AGE_MAX_MS) {
+            return Ok(seen);
+        }
+        let mut failure = unavailable("there is no network");
+        for network in &self.networks {
+            match network.head().await {
+                Ok(head) => {
+                    self.book().head = Some(head);
+                    return Ok(head);
+                }
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    /// Reads the nonces of those `lanes` that have none yet, from every network: the majority wins,
+    /// on a tie the network listed first.
+    pub(super) async fn read_nonces(&self, lanes: &[usize]) -> Result<(), BroadcastError> {
+        let unread: Vec<_> = {
+            let book = self.book();
+            let unread = |lane: &&usize| book.next.get(**lane).is_some_and(Option::is_none);
+            lanes.iter().filter(unread).copied().collect()
+        };
+        let ask = |lane: usize| async move {
+            let address = self.signers.get(lane).map(|it| it.address()).unwrap_or_default();
+            let answers = join_all(self.networks.iter().map(|it| it.account(address))).await;
+            (lane, majority(answers))
+        };
+        let mut failure = None;
+        for (lane, nonce) in join_all(unread.into_iter().map(ask)).await {
+            match nonce {
+                Ok(nonce) => self.book().set_next(lane, nonce),
+                Err(error) => failure = Some(error),
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    fn eligible(&self, ready: &Ready, spent: &[usize]) -> Vec<usize> {
+        let may = |it: &Arc<dyn Signer>| ready.relayers.contains(&it.address());
+        let lanes = self.signers.iter().enumerate().filter(|(_, it)| may(it));
+        lanes.map(|(lane, _)| lane).filter(|it| !spent.contains(it)).collect()
+    }
+
+    /// Fees for as many of `slots` as the budget pays for in full; for the first one less if need be.
+    fn price(
+        &self,
+        order: &Order,
+        template: &Template,
+        slots: &[Slot],
+        attacker_tip: Option<u128>,
+        base_fee: u64,
+    ) -> Result<Vec<(Slot, Fees)>, OverBudget> {
+        let (gas, next) = (template.gas_limit, next_base_fee(base_fee));
+        let choose = |budget| Fees::choose(self.policy.fees, attacker_tip, next, gas, budget);
+        let above = |slot: &Slot, fees: Fees| match slot.above {
+            Some(old) => fees.at_least(old.bumped(1)),
+            None => fees,
+        };
+        let budget = order.fee_budget_wei;
+        for count in (2..=slots.len()).rev() {
+            let share = budget / U256::from(count);
+            let full = choose(U256::MAX)?;
+            let priced: Vec<_> =
+                slots.iter().take(count).map(|it| (*it, above(it, full))).collect();
+            if priced.iter().all(|(_, fees)| fees.worst_case(gas) <= share) {
+                return Ok(priced);
+            }
+        }
+        let mut short = OverBudget { needed: U256::ZERO, budget };
+        for slot in slots {
+            let fees = above(slot, choose(budget)?);
+            if fees.worst_case(gas) <= budget {
+                return Ok(vec![(*slot, fees)]);
+            }
+            short.needed = fees.worst_case(gas);
+        }
+        Err(short)
+    }
+
+    async fn take_or_sign(
+        &self,
+        slot: Slot,
+        template: &Template,
+        fees: Fees,
+        share: U256,
+    ) -> Result<Signed, SignError> {
+        let kept = {
+            let book = self.book();
+            let fits = |it: &&Presigned| {
+                (it.lane, it.nonce) == (slot.lane, slot.nonce)
+                    && *it.template == *template
+                    && it.fees.serve(fees)
+                    && it.fees.worst_case(template.gas_limit) <= share
+            };
+            book.presigned.iter().find(fits).cloned()
+        };
+        match kept {
+            Some(it) => Ok(Signed { tx: it.tx, raw: it.raw, fees: it.fees }),
+            None => self.sign_one(slot, template, fees).await,
+        }
+    }
+
+    async fn presign(&self, ready: &Ready, now: Timestamp) -> Result<(), DispatchError> {
+        let _turn = self.signing.lock().await;
+        let eligible = self.eligible(ready, &[]);
+        self.read_nonces(&eligible).await?;
+        let (_, base_fee) = self.base_fee(now).await?;
+        let template = Arc::new(Template::of(ready));
+        // With room for the base fee to double before it must be signed anew.
+        let next = next_base_fee(base_fee).saturating_mul(2);
+        let fees = Fees::choose(self.policy.fees, None, next, template.gas_limit, U256::MAX)?;
+        let slots = self.book().slots(&eligible, self.policy.lanes_per_order.max(1));
+        let mut signed = Vec::new();
+        for slot in slots.into_iter().filter(|it| it.above.is_none()) {
+            let Signed { tx, raw, .. } = self.sign_one(slot, &template, fees).await?;
+            let (Slot { lane, nonce, .. }, template) = (slot, Arc::clone(&template));
+            signed.push(Presigned { lane, nonce, template, fees, raw, tx });
+        }
+        let mut book = self.book();
+        book.presigned.retain(|it| *it.template != *template);
+        book.presigned.extend(signed);
+        Ok(())
+    }
+
+    fn flight(
+        &self,
+        order: &Order,
+        ready: &Ready,
+        template: &Arc<Template>,
+        slot: Slot,
+        signed: Signed,
+        at_height: u64,
+    ) -> Flight {
+        let Signed { tx, raw, fees } = signed;
+        let address = self.signers.get(slot.lane).map(|it| it.address()).unwrap_or_default();
+        Flight {
+            order: order.key,
+            lane: slot.lane,
+            sent: Sent {
+                relayer: cofferdam_core::AccountId { chain: self.chain, address },
+                nonce: slot.nonce,
+                tx,
+                max_fee_per_gas: fees.max_fee,
+                max_priority_fee_per_gas: fees.tip,
+            },
+            raw,
+            hashes: vec![tx],
+            template: Arc::clone(template),
+            budget: order.fee_budget_wei,
+            order_budget: order.fee_budget_wei,
+            eligible: self.eligible(ready, &[]).into(),
+            at_height,
+            bumps: 0,
+            over: false,
+            landed: false,
+            held_before: ready.held_before,
+        }
+    }
+}
+
+/// A signed transaction.
+pub(super) struct Signed {
+    pub(super) tx: B256,
+    pub(super) raw: Bytes,
+    pub(super) fees: Fees,
+}
+
+impl Template {
+    fn of(ready: &Ready) -> Self {
+        let it = &ready.prepared;
+        Self { to: it.to, data: it.data.clone(), gas_limit: it.gas_limit }
+    }
+}
+
+pub(super) fn unavailable(why: &'static str) -> BroadcastError {
+    BroadcastError::Unavailable(why.into())
+}
+
+fn majority(answers: Vec<Result<(u64, U256), BroadcastError>>) -> Result<u64, BroadcastError> {
+    let mut votes: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut heard = Vec::new();
+    let mut failure = unavailable("there is no network");
+    for answer in answers {
+        match answer {
+            Ok((nonce, _)) => {
+                *votes.entry(nonce).or_default() += 1;
+                heard.push(nonce);
+            }
+            Err(error) => failure = error,
+        }
+    }
+    let most = votes.values().max().copied().unwrap_or_default();
+    let winner = heard.into_iter().find(|it| votes.get(it) == Some(&most));
+    winner.ok_or(failure)
+}
