@@ -51,6 +51,7 @@ impl<T: FromStr + TryFrom<i64> + TryFrom<u64>> de::Visitor<'_> for Wide<T> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use crate::Usd;
 

@@ -1,5 +1,7 @@
 //! Every journal and bus of this crate keeps the contract of its port.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 
 use cofferdam_core::ports::{Bus, BusError, Journal, JournalError};

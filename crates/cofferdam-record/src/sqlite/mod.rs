@@ -175,14 +175,15 @@ impl SqliteJournal {
     /// Ends the writer after the appends it has, and gives the journal free for the next owner.
     /// Dropping the journal does the same, some time later.
     pub async fn close(mut self) {
+        // The writer's connection must be the last: it alone may fold the WAL into the main file.
+        if let Readers::Pool(pool) = &self.readers {
+            pool.close().await;
+        }
         self.appends = None;
         if let Some(writer) = self.writer.take()
             && let Err(error) = writer.await
         {
             tracing::error!(%error, "journal writer ended abnormally");
-        }
-        if let Readers::Pool(pool) = &self.readers {
-            pool.close().await;
         }
     }
 

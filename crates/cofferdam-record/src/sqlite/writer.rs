@@ -69,7 +69,13 @@ pub(super) async fn run(mut writer: Writer, mut appends: mpsc::Receiver<Append>)
         held_over = gather(&mut waiting, &mut appends);
         writer.serve(waiting).await;
     }
-    drop(writer.lease.take());
+    // Closed before the lease is released: the next owner finds everything in the main file.
+    if let Some(connection) = Arc::into_inner(writer.connection)
+        && let Err(error) = connection.into_inner().close().await
+    {
+        tracing::warn!(%error, "journal connection was not closed cleanly");
+    }
+    drop(writer.lease);
 }
 
 /// Adds what waits already, up to the limits of one commit. Returns the append that did not fit.
