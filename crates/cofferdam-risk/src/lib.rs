@@ -5,6 +5,7 @@
 //! probabilities in integer parts per billion; they cross into floats only through [`door`].
 
 pub mod calibration;
+pub mod contagion;
 pub mod decision;
 pub mod detection;
 pub mod door;

@@ -2,6 +2,7 @@
 //! `L(u) = 1 + L(0) N(k - u - mu) + int_0^h L(x) phi(x + k - u - mu) dx` on Gauss-Legendre nodes.
 
 use crate::error::{RiskError, finite, positive};
+use crate::numeric::least_squares::eliminate;
 use crate::numeric::quadrature::gauss_legendre;
 use crate::pricing::normal::{cdf, pdf};
 
@@ -29,7 +30,7 @@ pub fn cusum_arl(k: f64, h: f64, mu: f64) -> Result<f64, RiskError> {
         row[n] = 1.0;
         system.push(row);
     }
-    let solution = gauss(system)?;
+    let solution = eliminate(system)?;
     positive("average run length", solution[0])
 }
 
@@ -64,30 +65,4 @@ pub fn cusum_threshold(k: f64, arl0: f64) -> Result<f64, RiskError> {
         if cusum_arl(k, mid, 0.0)? < arl0 { low = mid } else { high = mid }
     }
     Ok(0.5 * (low + high))
-}
-
-/// Gaussian elimination with partial pivoting on an augmented matrix.
-fn gauss(mut a: Vec<Vec<f64>>) -> Result<Vec<f64>, RiskError> {
-    let n = a.len();
-    for c in 0..n {
-        let pivot = (c..n).max_by(|i, j| a[*i][c].abs().total_cmp(&a[*j][c].abs())).unwrap_or(c);
-        a.swap(c, pivot);
-        if a[c][c] == 0.0 {
-            return Err(RiskError::OutOfDomain { name: "pivot", value: 0.0, domain: "not zero" });
-        }
-        let (above, below) = a.split_at_mut(c + 1);
-        let lead = &above[c];
-        for row in below {
-            let f = row[c] / lead[c];
-            if f != 0.0 {
-                row[c..].iter_mut().zip(&lead[c..]).for_each(|(x, y)| *x -= f * y);
-            }
-        }
-    }
-    let mut x = vec![0.0; n];
-    for i in (0..n).rev() {
-        let sum: f64 = (i + 1..n).map(|j| a[i][j] * x[j]).sum();
-        x[i] = (a[i][n] - sum) / a[i][i];
-    }
-    Ok(x)
 }

@@ -76,3 +76,33 @@ pub fn solve_symmetric(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Result<Vec<f64>
     }
     Ok(b)
 }
+
+/// Gaussian elimination with partial pivoting on an augmented matrix.
+pub(crate) fn eliminate(mut a: Vec<Vec<f64>>) -> Result<Vec<f64>, RiskError> {
+    let n = a.len();
+    for c in 0..n {
+        let pivot = (c..n).max_by(|i, j| a[*i][c].abs().total_cmp(&a[*j][c].abs())).unwrap_or(c);
+        a.swap(c, pivot);
+        if a[c][c].abs() < 1e-14 {
+            return Err(RiskError::OutOfDomain {
+                name: "pivot",
+                value: a[c][c],
+                domain: "not zero",
+            });
+        }
+        let (above, below) = a.split_at_mut(c + 1);
+        let lead = &above[c];
+        for row in below {
+            let f = row[c] / lead[c];
+            if f != 0.0 {
+                row[c..].iter_mut().zip(&lead[c..]).for_each(|(x, y)| *x -= f * y);
+            }
+        }
+    }
+    let mut x = vec![0.0; n];
+    for i in (0..n).rev() {
+        let sum: f64 = (i + 1..n).map(|j| a[i][j] * x[j]).sum();
+        x[i] = (a[i][n] - sum) / a[i][i];
+    }
+    Ok(x)
+}
