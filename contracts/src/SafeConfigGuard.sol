@@ -55,7 +55,8 @@ interface ISafeConfig {
 /// There is no owner, nothing to upgrade, nothing held. A Safe can always take the guard off with a plain setGuard(0) to itself.
 ///
 /// Limits: before Safe 1.5.0 there is no module guard, so modules are not seen. A Safe must not allow a delegatecall target that
-/// writes storage or runs calldata of its caller's choice as delegatecalls (MultiSendCallOnly is fine, MultiSend is not).
+/// writes storage or runs calldata of its caller's choice as delegatecalls (MultiSendCallOnly is fine, MultiSend is not): a module or
+/// owner written into the mapping but not into the list would not show in the fingerprint.
 contract SafeConfigGuard is ISafeTransactionGuard, ISafeModuleGuard, IERC165 {
     using SlotDerivation for bytes32;
     using TransientSlot for *;

@@ -5,8 +5,26 @@ import {GuardianBase, Host} from "./GuardianBase.sol";
 import {EmergencyGuardian} from "../src/EmergencyGuardian.sol";
 import {WithdrawalCircuitBreaker} from "../src/WithdrawalCircuitBreaker.sol";
 import {DemoToken} from "../drills/targets/DemoToken.sol";
-import {GuardedPool} from "../drills/targets/GuardedPool.sol";
 import {LegacyPausable} from "../drills/targets/LegacyPausable.sol";
+
+/// @dev A protected contract that keeps no books, so that only the breaker's own cost and the two transfers are seen.
+contract BareHost {
+    DemoToken internal immutable T;
+    WithdrawalCircuitBreaker internal immutable B;
+
+    constructor(DemoToken t, WithdrawalCircuitBreaker b) {
+        (T, B) = (t, b);
+    }
+
+    function withdraw(address to, uint256 amount) external {
+        T.transfer(address(B), amount);
+        B.onTokenOutflow(address(T), amount, to, false);
+    }
+
+    function withdrawEther(address to) external {
+        B.onNativeAssetOutflow{value: address(this).balance}(to, false);
+    }
+}
 
 /// @notice Execution gas from cold storage, without the 21,000 a transaction costs and its calldata. Signing happens in setUp, so
 /// that the measured call finds everything cold.
@@ -15,7 +33,7 @@ contract GasTest is GuardianBase {
     EmergencyGuardian internal g;
     WithdrawalCircuitBreaker internal breaker;
     DemoToken internal token;
-    GuardedPool internal pool;
+    BareHost internal bare;
     mapping(uint256 => bytes) internal call; // prepared calldata
 
     function setUp() public {
@@ -33,12 +51,12 @@ contract GasTest is GuardianBase {
 
         token = new DemoToken("T", "T", 18);
         breaker = new WithdrawalCircuitBreaker(address(this), address(6), 1 days, 7 days);
-        pool = new GuardedPool(address(token), address(breaker), address(0), address(g), address(this), 7 days);
-        breaker.addProtectedContracts(list(address(pool)));
+        bare = new BareHost(token, breaker);
+        breaker.addProtectedContracts(list(address(bare)));
         breaker.registerAsset(address(token), 1000, 0, 1 days, 1000e18);
-        token.mint(address(this), 1000e18);
-        token.approve(address(pool), type(uint256).max);
-        pool.deposit(1000e18);
+        token.mint(address(bare), 1000e18);
+        vm.deal(address(this), 1000 ether);
+        breaker.registerAsset(address(1), 1000, 0, 1 days, 1000 ether);
     }
 
     function prepared(bytes32 id, uint8 tier, uint256[] memory keys) internal view returns (bytes memory) {
@@ -68,9 +86,36 @@ contract GasTest is GuardianBase {
         le(measure("pause, 2 signers, self-expiring target", address(g), call[1]), LIMIT + 35_000, "gas");
     }
 
+    /// @dev What a relayer pays in the end: execution (a transaction finds its own target warm), base and calldata.
+    function test_gas_wholePauseTransaction() public {
+        uint256 data;
+        for (uint256 i; i < call[0].length; ++i) {
+            data += call[0][i] == 0 ? 4 : 16;
+        }
+        uint256 used = measure("pause, 1 signer, execution", address(g), call[0]) - 2_500;
+        emit log_named_uint("pause, 1 signer, whole transaction", used + 21_000 + data);
+        le(used + 21_000 + data, LIMIT, "gas");
+    }
+
     function test_gas_breakerPassThrough() public {
-        bytes memory data = abi.encodeCall(GuardedPool.withdraw, (50e18, address(0xbeef), false));
-        uint256 whole = measure("withdraw through the breaker (whole call)", address(pool), data);
-        whole;
+        bytes memory data = abi.encodeCall(BareHost.withdraw, (address(0xbeef), 50e18));
+        le(measure("breaker pass-through with both transfers", address(bare), data), LIMIT, "gas");
+    }
+
+    function test_gas_breakerPassThroughEther() public {
+        bytes memory data = abi.encodeCall(BareHost.withdrawEther, (address(0xbeef)));
+        vm.deal(address(bare), 50 ether);
+        le(measure("breaker pass-through, ether", address(bare), data), LIMIT, "gas");
+    }
+
+    function test_gas_breakerQueued() public {
+        bytes memory data = abi.encodeCall(BareHost.withdraw, (address(0xbeef), 500e18));
+        le(measure("breaker, queued", address(bare), data), 200_000, "gas");
+    }
+
+    function test_gas_breakerSampling() public {
+        vm.warp(START + 1 days);
+        bytes memory data = abi.encodeCall(BareHost.withdraw, (address(0xbeef), 50e18));
+        le(measure("breaker pass-through that samples the TVL", address(bare), data), LIMIT + 20_000, "gas");
     }
 }

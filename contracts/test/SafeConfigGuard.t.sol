@@ -37,6 +37,8 @@ contract Liar {
         return abi.encode(slot == 0 ? uint256(uint160(TRUTH)) : value);
     }
 
+    receive() external payable {}
+
     fallback() external payable {
         address truth = TRUTH;
         assembly {
@@ -120,7 +122,7 @@ contract SafeConfigGuardTest is SafeBase {
         bytes32 next = vm.load(address(safe), keccak256(abi.encode(first, uint256(2))));
         runFails(address(poker), abi.encodeCall(Poker.poke, (uint256(sentinelOfOwners), uint256(next))), DELEGATE, "");
         bytes32 sentinelOfModules = keccak256(abi.encode(address(1), uint256(1)));
-        runFails(address(poker), abi.encodeCall(Poker.poke, (uint256(sentinelOfModules), 0)), DELEGATE, changed());
+        runFails(address(poker), abi.encodeCall(Poker.poke, (uint256(sentinelOfModules), 0)), DELEGATE, "");
         run(address(poker), abi.encodeCall(Poker.poke, (0xfeed, 1)), DELEGATE); // an unrelated slot
     }
 

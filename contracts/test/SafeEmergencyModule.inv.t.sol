@@ -35,21 +35,27 @@ contract ModuleHandler is SafeBase {
     }
 
     function exec(uint256 nonce, bytes calldata data, bool asListed, uint8 owner) external {
-        bytes memory sent = asListed ? listed : bytes(data);
+        nonce = nonce % 600; // some repeat
         uint256 key = ownerKeys[owner % 5];
-        bytes[] memory sigs = list(
-            sign(key, module.hashCall(address(safe), address(target), sent, nonce % 600, type(uint48).max))
-        );
+        bool used = module.nonceUsed(address(safe), vm.addr(key), nonce);
         uint256 before = safe.nonce();
-        bool used = module.nonceUsed(address(safe), vm.addr(key), nonce % 600);
-        try module.exec(
-            ISafe(address(safe)), address(target), sent, nonce % 600, type(uint48).max, list(vm.addr(key)), sigs
-        ) {
+        if (_tryExec(key, asListed ? bytes("") : data, asListed, nonce)) {
             ++executed;
             if (!enabled) ++disabledEffects;
             if (used) ++replays;
-        } catch {}
+        }
         if (safe.nonce() != before) ++nonceMoves;
+    }
+
+    function _tryExec(uint256 key, bytes memory sent, bool asListed, uint256 nonce) private returns (bool) {
+        if (asListed) sent = listed;
+        bytes32 digest = module.hashCall(address(safe), address(target), sent, nonce, type(uint48).max);
+        (address[] memory signers, bytes[] memory sigs) = (list(vm.addr(key)), list(sign(key, digest)));
+        try module.exec(ISafe(address(safe)), address(target), sent, nonce, type(uint48).max, signers, sigs) {
+            return true;
+        } catch {
+            return false;
+        }
     }
 
     function toggle() public {
