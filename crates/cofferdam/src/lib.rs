@@ -1,1 +1,8 @@
-//! The cofferdam binary: CLI, configuration, wiring and the runtime loop.
+//! The cofferdam program as a library: CLI, configuration, wiring, the runtime loop, drills.
+//!
+//! **Architecture invariant:** only this crate reads the environment, the wall clock and
+//! configuration files.
+
+pub mod cli;
+pub mod drill;
+pub mod runtime;

@@ -1,0 +1,143 @@
+//! `cofferdam drill list | run`.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Subcommand, ValueEnum};
+use cofferdam_drill::Scorecard;
+
+use super::{CliError, Output};
+use crate::drill::{Backend, CatalogueError, Drill, Played, RunOptions, StageError, catalogue, run_variant};
+
+/// What to do with drills.
+#[derive(Debug, Subcommand)]
+pub enum DrillCommand {
+    /// Every drill, one a line.
+    List {
+        /// Folder with more drills.
+        #[arg(long, default_value = "drills")]
+        drills: PathBuf,
+    },
+    /// Runs a drill: once without a defence, once with it, and compares.
+    Run {
+        /// The drill; left out, every drill that needs nothing but this binary.
+        id: Option<String>,
+        /// Only this variant.
+        #[arg(long)]
+        variant: Option<String>,
+        /// The chain to run on.
+        #[arg(long, value_enum, default_value_t = Chain::Local)]
+        chain: Chain,
+        /// Seed of the attacker's and everybody else's addresses.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Folder with more drills.
+        #[arg(long, default_value = "drills")]
+        drills: PathBuf,
+        /// Folder with npm packages, for drills on protocol bytecode and for anvil.
+        #[arg(long, default_value = "contracts/node_modules")]
+        packages: PathBuf,
+        /// Where journals and scorecards are stored.
+        #[arg(long, default_value = ".cofferdam/drills")]
+        out: PathBuf,
+    },
+}
+
+/// The chain a drill runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Chain {
+    /// The in-process chain: no node, no network.
+    Local,
+    /// anvil from npm.
+    Anvil,
+}
+
+pub(crate) async fn run(command: DrillCommand, output: &Output) -> Result<ExitCode, CliError> {
+    match command {
+        DrillCommand::List { drills } => list(&drills, output),
+        DrillCommand::Run { id, variant, chain, seed, drills, packages, out } => {
+            let backend = match chain {
+                Chain::Local => Backend::Local,
+                Chain::Anvil => Backend::Anvil,
+            };
+            let chosen = match &id {
+                Some(id) => vec![catalogue::find(&drills, id).map_err(unreadable)?],
+                None => {
+                    let all = catalogue::all(&drills).map_err(unreadable)?;
+                    all.into_iter().filter(|it| !it.scenario.needs_npm).collect()
+                }
+            };
+            let options = RunOptions { backend, seed, packages, out };
+            run_all(&chosen, variant.as_deref(), &options, output).await
+        }
+    }
+}
+
+fn list(folder: &Path, output: &Output) -> Result<ExitCode, CliError> {
+    let drills = catalogue::all(folder).map_err(unreadable)?;
+    let line = |it: &Drill| {
+        let variants: Vec<&str> = it.scenario.variants.iter().map(|it| it.id.as_str()).collect();
+        let needs = if it.scenario.needs_npm { "npm" } else { "" };
+        format!("{:<24} {:<4} {:<52} {}\n", it.scenario.id, needs, it.scenario.title, variants.join(", "))
+    };
+    let value: Vec<_> = drills
+        .iter()
+        .map(|it| serde_json::json!({ "id": it.scenario.id, "title": it.scenario.title, "class": it.scenario.class, "needs-npm": it.scenario.needs_npm }))
+        .collect();
+    output.result(&value, &drills.iter().map(line).collect::<String>());
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_all(
+    drills: &[Drill],
+    variant: Option<&str>,
+    options: &RunOptions,
+    output: &Output,
+) -> Result<ExitCode, CliError> {
+    let mut cards: Vec<Scorecard> = Vec::new();
+    for drill in drills {
+        let wanted = |it: &&cofferdam_drill::scenario::Variant| variant.is_none_or(|id| it.id == id);
+        for it in drill.scenario.variants.iter().filter(wanted) {
+            output.note(&format!("running {} / {} …", drill.scenario.id, it.id));
+            let played = run_variant(drill, it, options).await.map_err(failed)?;
+            if !output.is_json() {
+                output.text(&show(drill, &it.title, &played));
+            }
+            cards.push(played.card);
+        }
+    }
+    if cards.is_empty() {
+        return Err(CliError::new("no variant has this name").hint("`cofferdam drill list` names them"));
+    }
+    let passed = cards.iter().filter(|it| it.passed()).count();
+    output.result(&cards, &format!("{passed} of {} passed\n", cards.len()));
+    Ok(if passed == cards.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn show(drill: &Drill, title: &str, played: &Played) -> String {
+    let card = &played.card;
+    let mut out = format!("\n{} / {} on {}: {title}\n\n", drill.scenario.id, card.variant, card.chain);
+    for (at, text) in &played.timeline {
+        out.push_str(&format!("  {at}  {text}\n"));
+    }
+    out.push('\n');
+    out.push_str(&card.render());
+    out.push_str(if card.passed() { "  PASS\n" } else { "  FAIL\n" });
+    out
+}
+
+fn unreadable(error: CatalogueError) -> CliError {
+    CliError::caused("drills cannot be read", error).hint("`cofferdam drill list` names them; --drills names another folder")
+}
+
+fn failed(error: StageError) -> CliError {
+    let hint = match &error {
+        StageError::Artifact(it) => it.hint(),
+        StageError::World(_) => "anvil is installed by `cargo xtask services`",
+        _ => "the drill itself is wrong; run it with COFFERDAM_LOG=debug",
+    };
+    let hint = hint.to_owned();
+    CliError::caused("drill cannot be run", error).hint(hint)
+}

@@ -1,0 +1,101 @@
+//! The command line. Results go to stdout (as JSON with `--json`), everything else to stderr; an
+//! error ends with `hint:` lines that say what to do.
+
+mod drill;
+mod error;
+mod incident;
+mod journal;
+mod output;
+mod plan;
+mod run;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+pub use error::CliError;
+pub use output::Output;
+
+/// Security incident response for DeFi protocols.
+#[derive(Debug, Parser)]
+#[command(name = "cofferdam", version, about, propagate_version = true)]
+struct Cli {
+    /// Print results as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Watch the plan's chains and respond, until told to stop.
+    Run(run::RunArgs),
+    /// Drills: simulated incidents on a local chain, scored.
+    #[command(subcommand)]
+    Drill(drill::DrillCommand),
+    /// Response plans: lay one, check it, explain it.
+    #[command(subcommand)]
+    Plan(plan::PlanCommand),
+    /// Incidents in a journal, with the reasoning behind each decision.
+    #[command(subcommand)]
+    Incident(incident::IncidentCommand),
+    /// The journal: verify, read, export.
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
+    /// Shell completions.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where the journal is unless told otherwise.
+fn default_journal() -> PathBuf {
+    PathBuf::from(".cofferdam/journal.sqlite")
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    cofferdam_observe::install_tls_provider();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("COFFERDAM_LOG");
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let output = Output::new(cli.json);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(it) => it,
+        Err(source) => return output.fail(&CliError::io("start the runtime", source)),
+    };
+    let outcome = runtime.block_on(run(cli.command, &output));
+    match outcome {
+        Ok(code) => code,
+        Err(error) => output.fail(&error),
+    }
+}
+
+async fn run(command: Command, output: &Output) -> Result<ExitCode, CliError> {
+    match command {
+        Command::Run(it) => run::run(it, output).await,
+        Command::Drill(it) => drill::run(it, output).await,
+        Command::Plan(it) => plan::run(it, output),
+        Command::Incident(it) => incident::run(it, output).await,
+        Command::Journal(it) => journal::run(it, output).await,
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "cofferdam", &mut text);
+            output.text(&String::from_utf8_lossy(&text));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,158 @@
+//! What the outside may ask: `/health`, red while we cannot look, and `/metrics` for Prometheus.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
+use cofferdam_core::ChainId;
+use cofferdam_engine::Engine;
+use serde::Serialize;
+
+/// Reactions kept for the percentiles; older ones are forgotten.
+const REACTIONS_MAX: usize = 10_000;
+
+/// The state of the program as told outside.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Health {
+    /// Whether we can look at every chain and the journal takes records.
+    pub healthy: bool,
+    /// Why not, by chain (or `journal`).
+    pub blind: BTreeMap<String, String>,
+    /// The last evaluated block by chain.
+    pub heads: BTreeMap<String, u64>,
+    /// Open incidents.
+    pub incidents_open: usize,
+    /// Orders under way.
+    pub orders_under_way: usize,
+    /// Blocks evaluated since start.
+    pub blocks: u64,
+    /// Pending transactions evaluated since start.
+    pub pending: u64,
+    /// Alerts since start.
+    pub alerts: u64,
+    /// Journal records since start.
+    pub records: u64,
+    /// Microseconds from an observation to its containment in the pool, newest last.
+    #[serde(skip)]
+    pub reactions_us: Vec<u64>,
+}
+
+/// Shared between the loop and the server.
+#[derive(Clone, Debug, Default)]
+pub struct Board(Arc<RwLock<Health>>);
+
+impl Board {
+    /// Changes what is told.
+    pub fn update(&self, change: impl FnOnce(&mut Health)) {
+        let mut health = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        change(&mut health);
+        let excess = health.reactions_us.len().saturating_sub(REACTIONS_MAX);
+        health.reactions_us.drain(..excess);
+        health.healthy = health.blind.is_empty();
+    }
+
+    /// What is told now.
+    pub fn read(&self) -> Health {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes heads, blindness, incidents and orders from the engine.
+    pub fn take(&self, engine: &Engine) {
+        let state = engine.state();
+        let blind = state.blind().map(|(chain, it)| (chain.to_string(), format!("blind since block {} because {}", it.from, it.because)));
+        let blind: BTreeMap<_, _> = blind.collect();
+        let heads = state.chains.keys().filter_map(|id| {
+            let chain = ChainId(*id);
+            Some((chain.to_string(), state.head(chain)?.number))
+        });
+        let heads = heads.collect();
+        let open = state.incidents.values().filter(|it| {
+            use cofferdam_core::incident::IncidentState::{Closed, FalseAlarm};
+            !matches!(it.state, Closed | FalseAlarm)
+        });
+        let (open, under_way) = (open.count(), state.orders_under_way().count());
+        self.update(|it| {
+            let journal = it.blind.remove("journal");
+            it.blind = blind;
+            it.blind.extend(journal.map(|why| ("journal".to_owned(), why)));
+            it.heads = heads;
+            it.incidents_open = open;
+            it.orders_under_way = under_way;
+        });
+    }
+}
+
+impl Health {
+    /// The `percent`-th percentile of the reactions in microseconds, nearest rank; `None` without any.
+    pub fn reaction_us(&self, percent: usize) -> Option<u64> {
+        let mut sorted = self.reactions_us.clone();
+        sorted.sort_unstable();
+        let rank = (sorted.len() * percent).div_ceil(100).max(1);
+        sorted.get(rank - 1).copied()
+    }
+
+    /// Prometheus text format, version 0.0.4.
+    pub fn prometheus(&self) -> String {
+        let mut out = String::new();
+        // Writing to a String cannot fail.
+        let mut line = |name: &str, kind: &str, help: &str, samples: Vec<(String, u64)>| {
+            let _ = writeln!(out, "# HELP cofferdam_{name} {help}\n# TYPE cofferdam_{name} {kind}");
+            for (labels, value) in samples {
+                let _ = writeln!(out, "cofferdam_{name}{labels} {value}");
+            }
+        };
+        let one = |value: u64| vec![(String::new(), value)];
+        line("healthy", "gauge", "1 if every chain can be looked at and the journal takes records", one(self.healthy.into()));
+        let heads = self.heads.iter().map(|(chain, it)| (format!("{{chain=\"{chain}\"}}"), *it));
+        line("head_block", "gauge", "last evaluated block", heads.collect());
+        line("incidents_open", "gauge", "open incidents", one(self.incidents_open as u64));
+        line("orders_under_way", "gauge", "orders dispatched without outcome", one(self.orders_under_way as u64));
+        line("blocks_total", "counter", "blocks evaluated", one(self.blocks));
+        line("pending_total", "counter", "pending transactions evaluated", one(self.pending));
+        line("alerts_total", "counter", "messages for people", one(self.alerts));
+        line("records_total", "counter", "journal records", one(self.records));
+        let quantiles = [50, 99].into_iter().filter_map(|it| Some((format!("{{quantile=\"0.{it}\"}}"), self.reaction_us(it)?)));
+        line("reaction_microseconds", "gauge", "from an observation to its containment in the pool", quantiles.collect());
+        out
+    }
+}
+
+/// The routes.
+pub fn routes(board: Board) -> Router {
+    Router::new()
+        .route("/health", get(health))
+        .route("/metrics", get(|State(board): State<Board>| async move { board.read().prometheus() }))
+        .with_state(board)
+}
+
+async fn health(State(board): State<Board>) -> (StatusCode, Json<Health>) {
+    let health = board.read();
+    let status = if health.healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(health))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Board, Health};
+
+    #[test]
+    fn percentiles_are_by_nearest_rank() {
+        let health = Health { reactions_us: (1..=100).rev().collect(), ..Health::default() };
+        assert_eq!((health.reaction_us(50), health.reaction_us(99)), (Some(50), Some(99)));
+        assert_eq!(Health::default().reaction_us(50), None);
+    }
+
+    #[test]
+    fn blindness_turns_health_red() {
+        let board = Board::default();
+        board.update(|_| {});
+        assert!(board.read().healthy);
+        board.update(|it| _ = it.blind.insert("eip155:1".into(), "no answer".into()));
+        assert!(!board.read().healthy);
+        assert!(board.read().prometheus().contains("cofferdam_healthy 0\n"));
+    }
+}
