@@ -128,7 +128,7 @@ pub(crate) async fn hand(
     }
     let mut networks: Vec<Arc<dyn Broadcaster>> = Vec::new();
     for url in urls {
-        let network = RpcBroadcaster::connect(url, chain).await;
+        let network = RpcBroadcaster::connect(url, chain, &|name| std::env::var(name).ok()).await;
         networks.push(Arc::new(network.map_err(|it| CliError::caused("endpoint cannot be used for sending", it))?));
     }
     let Some(network) = networks.first().cloned() else {
