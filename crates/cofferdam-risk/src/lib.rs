@@ -4,6 +4,8 @@
 //! `libm`, so equal inputs give equal bits on every platform. Callers keep money in integer micro-USD and
 //! probabilities in integer parts per billion; they cross into floats only through [`door`].
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed test should panic"))]
+
 pub mod calibration;
 pub mod contagion;
 pub mod decision;

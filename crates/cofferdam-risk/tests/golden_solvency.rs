@@ -67,6 +67,10 @@ fn scenario_grid_real() {
     }
     let worst = grid.regular.iter().map(|c| c.pnl_coin).fold(f64::INFINITY, f64::min);
     close("worst cell", worst, num(&g, "worst_grid_coin"), 1e-9);
+    check_greeks(&instruments, rows, &g["greeks"]);
+}
+
+fn check_greeks(instruments: &[GridInstrument], rows: &[Value], k: &Value) {
     let (mut delta, mut net, mut vega, mut theta, mut volga, mut vanna) =
         (0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
     for (i, r) in instruments.iter().zip(rows) {
@@ -86,7 +90,6 @@ fn scenario_grid_real() {
         volga += q * p.usd.volga;
         vanna += q * p.usd.vanna;
     }
-    let k = &g["greeks"];
     close("delta", delta, num(k, "delta_bs_coin"), 1e-9);
     close("net delta", net, num(k, "net_transaction_delta_coin"), 1e-9);
     close("vega", vega, num(k, "vega_usd_per_volpt"), 1e-9);

@@ -44,10 +44,8 @@ pub fn solve_symmetric(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Result<Vec<f64>
     same_length("matrix", a.len(), n)?;
     for j in 0..n {
         for i in j..n {
-            let mut sum = a[i][j];
-            for k in 0..j {
-                sum -= a[i][k] * a[j][k];
-            }
+            let dot: f64 = a[i][..j].iter().zip(&a[j][..j]).map(|(x, y)| x * y).sum();
+            let sum = a[i][j] - dot;
             if i == j {
                 if sum.is_nan() || sum <= 1e-14 * a[j][j].abs() {
                     return Err(RiskError::OutOfDomain {

@@ -148,7 +148,7 @@ fn simulate_levels(
 ) {
     let m = &input.market;
     let pair = (path / 2) as u64;
-    let sign = if path % 2 == 0 { 1.0 } else { -1.0 };
+    let sign = if path.is_multiple_of(2) { 1.0 } else { -1.0 };
     let compensator = libm::expm1(m.jump_mean + 0.5 * m.jump_sd * m.jump_sd) * m.intensity;
     let (mut log, mut last) = (0.0, 0.0);
     for (step, (t, level)) in times.iter().zip(out.iter_mut()).enumerate() {

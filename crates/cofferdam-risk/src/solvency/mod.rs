@@ -152,7 +152,7 @@ fn mark_account(a: &Account, mark: i128) -> Result<Marked, RiskError> {
         equity,
         bankruptcy_price,
         adl_rank: winner.then(|| upnl as f64 * MICRO as f64 / entry_notional * leverage),
-        ratio_rank: winner.then(|| ratio * leverage),
+        ratio_rank: winner.then_some(ratio * leverage),
     })
 }
 
@@ -265,7 +265,7 @@ mod tests {
     fn duplicates_and_bad_prices_are_refused() {
         let a = Account { id: "a".into(), size: MICRO, entry: MICRO, collateral: 0 };
         assert!(waterfall(&[a.clone(), a.clone()], MICRO, 0, 0, LossSharing::ProRata).is_err());
-        assert!(waterfall(&[a.clone()], 0, 0, 0, LossSharing::ProRata).is_err());
+        assert!(waterfall(std::slice::from_ref(&a), 0, 0, 0, LossSharing::ProRata).is_err());
         let huge = Account { size: i128::MAX, ..a };
         assert!(waterfall(&[huge], 9 * MICRO, 0, 0, LossSharing::ProRata).is_err());
     }
