@@ -25,7 +25,7 @@ contract BreakerHandler is BreakerBase {
     function deposit(uint8 asset, uint256 amount) external {
         uint256 i = asset % 4;
         bytes32 others = _others(i);
-        fund(i, address(this), amount = bound(amount, 1, 300e18));
+        fund(i, address(this), amount = bound(amount, 1, amount % 3 == 0 ? 300e18 : 10e18));
         if (i < 3) {
             uint256 arrived = i == 1 ? amount - amount * 300 / 10_000 : amount;
             flows[i].push(Flow(block.timestamp, 0, arrived, breaker.capacity(assets[i])));
@@ -36,8 +36,19 @@ contract BreakerHandler is BreakerBase {
     function withdraw(uint8 asset, uint256 amount, bool rev) external {
         uint256 i = asset % 4;
         uint256 balance = pools[i].balanceOf(address(this));
-        if (balance == 0) return;
-        amount = bound(amount, 1, balance);
+        if (balance != 0) _withdraw(i, bound(amount, 1, balance), rev);
+    }
+
+    /// @dev Many that fit singly: what a limit is for.
+    function spree(uint8 asset, uint256 amount, uint8 times) external {
+        uint256 i = asset % 3;
+        for (uint256 n = times % 10; n != 0; --n) {
+            uint256 part = bound(amount, 1, breaker.capacity(assets[i]) / 2 + 1);
+            if (part <= pools[i].balanceOf(address(this))) _withdraw(i, part, n % 2 == 0);
+        }
+    }
+
+    function _withdraw(uint256 i, uint256 amount, bool rev) private {
         bytes32 others = _others(i);
         uint256 claimsBefore = breaker.claimCount();
         try pools[i].withdraw(amount, address(0xbeef), rev) {
@@ -57,8 +68,9 @@ contract BreakerHandler is BreakerBase {
 
     function extend(uint256 id, uint48 to) external {
         if (breaker.claimCount() == 0) return;
+        id = id % breaker.claimCount();
         vm.prank(GUARDIAN);
-        try breaker.extend(id % breaker.claimCount(), uint48(block.timestamp + to % (2 * MAX_HOLD))) {} catch {}
+        try breaker.extend(id, uint48(block.timestamp + to % (2 * MAX_HOLD))) {} catch {}
     }
 
     function voidClaim(uint256 id) external {
@@ -77,7 +89,7 @@ contract BreakerHandler is BreakerBase {
     }
 
     function skip(uint256 d) external {
-        vm.warp(block.timestamp + d % 10 hours);
+        vm.warp(block.timestamp + d % 3 hours);
     }
 
     function core() external view returns (WithdrawalCircuitBreaker) {

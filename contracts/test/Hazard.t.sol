@@ -34,6 +34,19 @@ contract HazardTest is GuardianBase {
         yes(!old.paused(), "the hazard is gone: update the documentation");
     }
 
+    /// @dev The stale end of a long pause must not lengthen a later short one.
+    function test_hazard_staleLongPauseGivesNoLongTierZeroPause() public {
+        EmergencyGuardian.Action memory a = legacy(address(old));
+        a.cooldown = 0;
+        g.setAction("old", a);
+        g.setSigner(vm.addr(0xB), type(uint48).max);
+        submit(g, auth("old", 1, 1), keysOf(0xA, 0xB));
+        old.unpause();
+        vm.warp(START + 1 hours);
+        submit(g, auth("old", 0, 2), keysOf(0xA));
+        eq(g.pausedUntil("old"), START + 1 hours + SHORT, "short");
+    }
+
     function test_hazard_liftOrAdoptRemovesIt() public {
         submit(g, auth("old", 0, 1), keysOf(0xA));
         g.lift("old"); // through the guardian instead
