@@ -14,6 +14,7 @@ mod asked;
 mod blind;
 mod calendar;
 mod detectors;
+mod expr;
 #[cfg(test)]
 mod fixture;
 mod flows;

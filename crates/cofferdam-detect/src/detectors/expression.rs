@@ -3,26 +3,19 @@
 //! A condition that holds is a finding; a condition that cannot be evaluated is a *blind* finding,
 //! once per rule and block, never silence.
 
-use std::collections::BTreeMap;
-
-use alloy_primitives::Address;
-use cofferdam_core::{
-    AccountId, Class, Finding, Severity, Tx, finding::Evidence, plan::AssetId, record::Memo,
-};
-use schemars::JsonSchema;
+use alloy_primitives::{Address, B256};
+use cofferdam_core::{AccountId, Class, Finding, Severity, Tx, finding::Evidence, record::Memo};
 use serde::{Deserialize, Serialize, de::Error as _};
 
 use crate::{
     BuildCx, BuildError, Context, Detector, Entry, Interest, MemoError, Meta, Need, Question,
     expr::{
-        Entity, Module, Price, Signature, Spec,
-        error::{ExprError, Fault, Trap},
+        WindowMemo,
+        error::{Fault, Trap},
         event::Trigger,
-        facts::{KINDS, kind},
-        filter::{Filter, Signed},
+        filter::Signed,
         instance::{Hit, Instance, Verdict},
-        module::speaks_of_self,
-        Int, WindowMemo,
+        settings::{Settings, instances, stream, trigger, watched},
     },
     report::{About, LLR_MAX, Voice, group, llr},
 };
@@ -42,56 +35,8 @@ pub(super) static ENTRY: Entry = Entry {
 
 const ID: &str = "expression";
 
-/// The most contracts that one rule is compiled for.
-const INSTANCES_MAX: usize = 256;
-
 /// The most faults whose text is kept for the finding of one block.
 const FAULTS_LISTED_MAX: usize = 4;
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Settings {
-    /// What makes the rule look: a kind of fact (`transfer`, `approval`, `paused`, …), `log`, `call`,
-    /// `transaction`, `touched` (once per block that touches a contract) or `block` (every block).
-    #[serde(default = "default_when")]
-    when: String,
-    /// For `when = "log"`: the event as declared in Solidity, with `indexed` and names.
-    #[serde(default)]
-    event: Option<String>,
-    /// For `when = "call"`: the function as declared in Solidity, with names.
-    #[serde(default)]
-    function: Option<String>,
-    /// The contracts looked at; left out, the accounts of the entities.
-    #[serde(default)]
-    contracts: Vec<AccountId>,
-    /// Tokens whose transfers are believed, besides the assets of the entities.
-    #[serde(default)]
-    tokens: Vec<AccountId>,
-    /// The condition.
-    #[serde(rename = "if")]
-    condition: String,
-    /// Names for parts of the condition.
-    #[serde(default, rename = "let")]
-    lets: BTreeMap<String, String>,
-    /// The loss in dollars that a finding states, e.g. `usd(amount, token)`.
-    #[serde(default)]
-    loss: Option<String>,
-    /// How bad it is, if true.
-    #[serde(default = "default_severity")]
-    severity: Severity,
-    /// What kind of belief it is; not `blind`.
-    #[serde(default = "default_class")]
-    class: Class,
-    /// Findings of one group share a cause; left out, the usual group of the class.
-    #[serde(default)]
-    group: Option<String>,
-    /// The weight in thousandths of a nat, from a back-test; left out, the usual one of the severity.
-    #[serde(default)]
-    llr_millinats: Option<i32>,
-    /// One sentence for people; `{amount}`, `{amount:18}` and `{usd(amount, token):usd}` are values.
-    #[serde(default)]
-    summary: Option<String>,
-}
 
 /// The detector.
 #[derive(Debug)]
@@ -107,34 +52,31 @@ struct Expression {
     /// Accounts whose touch makes the state reads worth asking; empty: always.
     touched: Vec<Address>,
     instances: Vec<Instance>,
+    /// What the windows are over; state of another rule is not taken back.
+    stream: B256,
     faults: Faults,
 }
 
 /// The faults of the observation at hand.
 #[derive(Debug, Default)]
 struct Faults {
-    listed: Vec<(usize, Trap, Option<alloy_primitives::B256>)>,
+    listed: Vec<(usize, Trap, Option<B256>)>,
     count: u64,
 }
 
-/// What an instance remembers.
+/// What the rule remembers.
+#[derive(Debug, Serialize, Deserialize)]
+struct RuleMemo {
+    stream: B256,
+    contracts: Vec<InstanceMemo>,
+}
+
+/// What it remembers of one contract.
 #[derive(Debug, Serialize, Deserialize)]
 struct InstanceMemo {
     entity: String,
     contract: Address,
     windows: Vec<(String, WindowMemo)>,
-}
-
-fn default_when() -> String {
-    "transfer".into()
-}
-
-fn default_severity() -> Severity {
-    Severity::Medium
-}
-
-fn default_class() -> Class {
-    Class::Suspicion
 }
 
 impl Expression {
@@ -157,15 +99,17 @@ impl Expression {
             _ => Signed::default(),
         };
         let instances = instances(cx, &settings, &trigger)?;
-        if instances.is_empty() {
-            let what = "it looks at no contract on this chain".into();
-            return refuse(what, "name `contracts`, or entities with accounts here");
+        let watched_chain =
+            |it: &AccountId| cx.plan.chains.iter().any(|chain| chain.id == it.chain);
+        if instances.is_empty() && !settings.contracts.iter().any(watched_chain) {
+            let what = "it looks at no contract on any chain of the plan".into();
+            return refuse(what, "check the chains of `contracts`");
         }
         let mut touched: Vec<Address> = watched(cx, &settings, &trigger);
         touched.sort_unstable();
         touched.dedup();
         let mut interests: Vec<_> = touched.iter().copied().map(Interest::Account).collect();
-        if trigger.is_every_block() {
+        if trigger.is_every_block() && !instances.is_empty() {
             interests = vec![Interest::EveryBlock];
             touched.clear();
         }
@@ -181,7 +125,7 @@ impl Expression {
             signed,
             severity: settings.severity,
             class: settings.class,
-            group: settings.group.unwrap_or_else(|| usual.into()),
+            group: settings.group.clone().unwrap_or_else(|| usual.into()),
             llr_millinats: settings.llr_millinats.unwrap_or(match settings.class {
                 Class::Defence => 0,
                 _ => llr(settings.severity),
@@ -189,6 +133,7 @@ impl Expression {
             interests,
             touched,
             instances,
+            stream: stream(&settings),
             faults: Faults::default(),
         })
     }
@@ -242,7 +187,8 @@ impl Expression {
             let text = instance.module.describe(trap.place);
             let place = if text.is_empty() { String::new() } else { format!(" at {text}") };
             let tx = tx.map_or(String::new(), |it| format!(", transaction {it}"));
-            let value = format!("{}{place}, {} {}{tx}", trap.fault, instance.entity, instance.subject);
+            let value =
+                format!("{}{place}, {} {}{tx}", trap.fault, instance.entity, instance.subject);
             it.evidence.push(Evidence::new("fault", value));
         }
         it.evidence.push(Evidence::new("faults", self.faults.count));
@@ -259,12 +205,12 @@ impl Expression {
     }
 
     fn restore(&mut self, memo: &Memo) -> Result<(), serde_json::Error> {
-        let memos = Vec::<InstanceMemo>::deserialize(memo)?;
+        let memo = RuleMemo::deserialize(memo)?;
         let other = |what| Err(serde_json::Error::custom(what));
-        if memos.len() != self.instances.len() {
-            return other("another number of contracts");
+        if memo.stream != self.stream || memo.contracts.len() != self.instances.len() {
+            return other("another rule");
         }
-        for (instance, memo) in self.instances.iter_mut().zip(&memos) {
+        for (instance, memo) in self.instances.iter_mut().zip(&memo.contracts) {
             if (&instance.entity, instance.subject) != (&memo.entity, memo.contract) {
                 return other("another contract");
             }
@@ -310,8 +256,8 @@ impl Detector for Expression {
             contract: it.subject,
             windows: it.module.memo(&it.machine),
         });
-        let memos: Vec<InstanceMemo> = if remembers { memos.collect() } else { return None };
-        serde_json::to_value(memos).ok()
+        let contracts = if remembers { memos.collect() } else { return None };
+        serde_json::to_value(RuleMemo { stream: self.stream, contracts }).ok()
     }
 
     fn recall(&mut self, memo: Option<&Memo>) -> Result<(), MemoError> {
@@ -325,7 +271,7 @@ impl Detector for Expression {
 }
 
 impl Faults {
-    fn note(&mut self, at: usize, trap: Trap, tx: Option<alloy_primitives::B256>, count: u64) {
+    fn note(&mut self, at: usize, trap: Trap, tx: Option<B256>, count: u64) {
         self.count = self.count.saturating_add(count);
         if self.listed.len() < FAULTS_LISTED_MAX {
             self.listed.push((at, trap, tx));
@@ -333,152 +279,133 @@ impl Faults {
     }
 }
 
-fn unusable(cx: &BuildCx<'_>, error: ExprError) -> BuildError {
-    let hint = error.hint.clone().unwrap_or_else(|| "see the page of the detector".into());
-    BuildError::Unusable { rule: cx.rule.id.clone(), what: error.to_string(), hint }
-}
+#[cfg(test)]
+mod tests {
+    use cofferdam_core::ChainId;
+    use expect_test::{Expect, expect};
 
-fn trigger(cx: &BuildCx<'_>, settings: &Settings) -> Result<Trigger, BuildError> {
-    let refuse = |what: String, hint: String| {
-        Err(BuildError::Unusable { rule: cx.rule.id.clone(), what, hint })
+    use crate::{
+        RuleSet,
+        fixture::{VAULT, check as check_detector, parse, plan},
     };
-    let when = settings.when.as_str();
-    for (key, given, of) in
-        [("event", &settings.event, "log"), ("function", &settings.function, "call")]
-    {
-        if given.is_some() != (when == of) {
-            let what = format!("`{key}` and `when = \"{of}\"` belong together");
-            return refuse(what, format!("give both or neither; `when` is `{when}`"));
-        }
-    }
-    let signature = |key: &str, text: &Option<String>| {
-        let text = text.as_deref().unwrap_or_default();
-        Signature::parse(text).map_err(|wrong| unusable(cx, wrong.within(key, text)))
-    };
-    match when {
-        "log" => {
-            let event = signature("event", &settings.event)?;
-            if event.topics() > 4 {
-                return refuse("an event has at most three indexed parameters".into(), event.canonical);
-            }
-            Ok(Trigger::Log(event))
-        }
-        "call" => signature("function", &settings.function).map(Trigger::Call),
-        "transaction" => Ok(Trigger::Transaction),
-        "touched" => Ok(Trigger::Touched),
-        "block" => Ok(Trigger::Block),
-        name => match kind(name) {
-            Some(kind) => Ok(Trigger::Fact(kind)),
-            None => {
-                let facts: Vec<&str> = KINDS.iter().map(|it| it.name).collect();
-                let more = "log, call, transaction, touched, block";
-                let hint = format!("one of: {more}, {}", facts.join(", "));
-                refuse(format!("`when = \"{name}\"` is nothing that happens"), hint)
-            }
-        },
-    }
-}
 
-/// The accounts whose touch can make an event.
-fn watched(cx: &BuildCx<'_>, settings: &Settings, trigger: &Trigger) -> Vec<Address> {
-    let here = |list: &[AccountId]| -> Vec<Address> {
-        list.iter().filter(|it| it.chain == cx.chain).map(|it| it.address).collect()
-    };
-    let mut all = here(&settings.contracts);
-    if all.is_empty() {
-        all = cx.entities().flat_map(|it| it.addresses(cx.chain)).collect();
+    fn check(settings: &str, blocks: &str, expect: Expect) {
+        check_detector("expression", settings, blocks, expect);
     }
-    // The parties of an approval are not touched by it; the token is.
-    if matches!(trigger, Trigger::Fact(kind) if kind.name == "approval") {
-        all.extend(here(&settings.tokens));
-        all.extend(cx.entities().flat_map(|it| &it.assets).filter_map(|it| match it.token {
-            AssetId::Token(token) => Some(token),
-            AssetId::Native => None,
-        }));
+
+    fn built(settings: &str) -> RuleSet {
+        let rule = "[[rules]]\nid = \"r\"\ndetector = \"expression\"\n[rules.settings]\n";
+        let plan = plan(&format!("{VAULT}\n{rule}{settings}"));
+        RuleSet::build(&plan, ChainId(1)).expect("the rule builds")
     }
-    all
-}
 
-fn instances(
-    cx: &BuildCx<'_>,
-    settings: &Settings,
-    trigger: &Trigger,
-) -> Result<Vec<Instance>, BuildError> {
-    let fallback = format!("{}: {}", cx.rule.id, short(&settings.condition));
-    let fallback = fallback.replace('{', "{{").replace('}', "}}");
-    let spec = Spec {
-        condition: &settings.condition,
-        lets: &settings.lets,
-        loss: settings.loss.as_deref(),
-        summary: settings.summary.as_deref().unwrap_or(&fallback),
-    };
-    let own = speaks_of_self(spec);
-    let mut out = Vec::new();
-    for entity in cx.entities() {
-        let accounts: Vec<Address> = entity.addresses(cx.chain).collect();
-        let contracts = contracts_of(cx, settings, &accounts);
-        let prices = prices(entity);
-        let mut tokens: Vec<Address> = prices.iter().map(|it| it.token.address()).collect();
-        tokens.retain(|it| !it.is_zero());
-        tokens.extend(settings.tokens.iter().filter(|it| it.chain == cx.chain).map(|it| it.address));
-        let groups: Vec<&[Address]> = match own {
-            true => contracts.chunks(1).collect(),
-            false => contracts.chunks(contracts.len().max(1)).collect(),
-        };
-        for group in groups {
-            let Some(subject) = group.first().copied() else { continue };
-            if out.len() == INSTANCES_MAX {
-                return Err(BuildError::Unusable {
-                    rule: cx.rule.id.clone(),
-                    what: format!("it looks at more than {INSTANCES_MAX} contracts"),
-                    hint: "split the rule".into(),
-                });
-            }
-            let named = Entity {
-                accounts: accounts.clone(),
-                prices: prices.clone(),
-                value_at_risk: entity.value_at_risk.map(|it| it.0),
-                this: own.then_some(subject),
-            };
-            let module = Module::load(spec, trigger, &named).map_err(|it| unusable(cx, it))?;
-            let filter = Filter::new(group, &tokens);
-            out.push(Instance::new(entity.id.clone(), subject, filter, module));
-        }
+    const LARGE: &str = r#"
+        if = "from in entity.accounts and usd(amount, token) > 1_000 usd"
+        loss = "usd(amount, token)"
+        severity = "high"
+        class = "damage"
+        summary = "{usd(amount, token):usd} left for {to}"
+    "#;
+
+    #[test]
+    fn a_transfer_that_meets_the_condition_is_a_finding() {
+        let blocks = "
+            block 7
+              tx 0xee -> 0xec
+                transfer 0x70 1001e18 from 0xaa to 0xee
+        ";
+        check(
+            LARGE,
+            blocks,
+            expect![[r#"
+            7 high expression 0xaa $1,001: $1,001 left for 0x00000000000000000000000000000000000000eE
+        "#]],
+        );
     }
-    Ok(out)
-}
 
-/// A contract that belongs to entities counts for those alone, any other for every entity.
-fn contracts_of(cx: &BuildCx<'_>, settings: &Settings, accounts: &[Address]) -> Vec<Address> {
-    if settings.contracts.is_empty() {
-        return accounts.to_vec();
+    #[test]
+    fn transfers_that_do_not_meet_it_are_silent() {
+        let blocks = "
+            block 7
+              tx 0xee -> 0xec
+                transfer 0x70 1000e18 from 0xaa to 0xee
+                transfer 0x70 5000e18 from 0xee to 0xaa
+              tx 0xee -> 0xaa reverted
+        ";
+        check(LARGE, blocks, expect![[""]]);
     }
-    let owned = |it: Address| cx.entities().any(|e| e.addresses(cx.chain).any(|own| own == it));
-    let here = settings.contracts.iter().filter(|it| it.chain == cx.chain).map(|it| it.address);
-    here.filter(|it| accounts.contains(it) || !owned(*it)).collect()
-}
 
-fn prices(entity: &cofferdam_core::plan::Entity) -> Vec<Price> {
-    let mut prices: Vec<Price> = entity
-        .assets
-        .iter()
-        .map(|it| {
-            let token = match it.token {
-                AssetId::Native => Int::ZERO,
-                AssetId::Token(token) => Int::from(token),
-            };
-            Price { token, decimals: it.decimals, price: it.price.0 }
-        })
-        .collect();
-    prices.sort_by_key(|it| it.token);
-    prices.dedup_by_key(|it| it.token);
-    prices
-}
+    #[test]
+    fn a_worthless_token_that_claims_to_have_left_is_not_believed() {
+        let blocks = "
+            block 7
+              tx 0xee -> 0xaa
+                transfer 0x99 5000e18 from 0xaa to 0xee
+        ";
+        check(LARGE, blocks, expect![[""]]);
+    }
 
-/// The first line, cut to a length that fits a message.
-fn short(text: &str) -> String {
-    const CHARS_MAX: usize = 80;
-    let line = text.trim().lines().next().unwrap_or_default();
-    let cut: String = line.chars().take(CHARS_MAX).collect();
-    if cut.len() < line.len() || text.trim().lines().count() > 1 { cut + " …" } else { cut }
+    #[test]
+    fn several_events_of_one_transaction_are_one_finding() {
+        let blocks = "
+            block 7
+              tx 0xee -> 0xec
+                transfer 0x71 1e18 from 0xaa to 0xee
+                transfer 0x71 2e18 from 0xab to 0xee
+              tx 0xee -> 0xec
+                transfer 0x71 3e18 from 0xab to 0xee
+        ";
+        check(
+            LARGE,
+            blocks,
+            expect![[r#"
+            7 high expression 0xaa $6,000: $2,000 left for 0x00000000000000000000000000000000000000eE
+            7 high expression 0xab $6,000: $6,000 left for 0x00000000000000000000000000000000000000eE
+        "#]],
+        );
+        let mut rules = built(LARGE);
+        let [block] = parse(blocks).try_into().unwrap();
+        let findings = rules.observe(&block).findings;
+        let lines = findings[0].evidence.iter().map(|it| format!("{}: {}\n", it.label, it.value));
+        expect![[r#"
+            token: 0x0000000000000000000000000000000000000071
+            from: 0x00000000000000000000000000000000000000AA
+            to: 0x00000000000000000000000000000000000000eE
+            amount: 1000000000000000000
+            events: 2
+        "#]]
+        .assert_eq(&lines.collect::<String>());
+    }
+
+    #[test]
+    fn a_condition_that_faults_is_a_blind_finding_once_per_block() {
+        let blocks = "
+            block 7
+              tx 0xee -> 0xec
+                transfer 0x70 5 from 0xaa to 0xee
+                transfer 0x70 0 from 0xaa to 0xee
+              tx 0xee -> 0xec
+                transfer 0x70 0 from 0xab to 0xee
+            block 8
+              tx 0xee -> 0xec
+                transfer 0x70 5 from 0xaa to 0xee
+        ";
+        let settings = r#"if = "100 / amount > 50""#;
+        check(
+            settings,
+            blocks,
+            expect![[r#"
+            7 high expression 0xaa $0.00: rule could not be evaluated: division by zero
+        "#]],
+        );
+        let mut rules = built(settings);
+        let findings = rules.observe(&parse(blocks)[0]).findings;
+        assert!(findings.iter().all(|it| it.is_blind() && it.llr_millinats == 0));
+        let lines = findings[0].evidence.iter().map(|it| format!("{}: {}\n", it.label, it.value));
+        expect![[r#"
+            fault: division by zero at `100 / amount` in `if`, line 1, column 1, vault 0x00000000000000000000000000000000000000AA, transaction 0x0000000000000000000000000000000000000000000000000000000000001b59
+            fault: division by zero at `100 / amount` in `if`, line 1, column 1, vault 0x00000000000000000000000000000000000000AA, transaction 0x0000000000000000000000000000000000000000000000000000000000001b5a
+            faults: 2
+        "#]].assert_eq(&lines.collect::<String>());
+    }
 }
