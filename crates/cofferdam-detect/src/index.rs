@@ -130,3 +130,17 @@ pub(crate) fn touched(tx: &Tx, mut visit: impl FnMut(Address)) {
     tx.diff.balances.iter().for_each(|it| visit(it.address));
     tx.diff.codes.iter().for_each(|it| visit(it.address));
 }
+
+/// Whether `tx` touches `account`.
+pub(crate) fn touches(tx: &Tx, account: Address) -> bool {
+    let mut touches = false;
+    touched(tx, |it| touches |= it == account);
+    touches
+}
+
+/// The only one of `txs` that touches `account`, if there is exactly one: then it is to blame for what
+/// the account's state shows.
+pub(crate) fn sole(txs: &[Tx], account: Address) -> Option<&Tx> {
+    let mut txs = txs.iter().filter(|it| touches(it, account));
+    txs.next().filter(|_| txs.next().is_none())
+}

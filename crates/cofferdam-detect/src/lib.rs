@@ -18,6 +18,7 @@ mod expr;
 #[cfg(test)]
 mod fixture;
 mod flows;
+mod guarded;
 mod index;
 mod loss;
 mod pools;
@@ -27,6 +28,7 @@ mod report;
 mod rules;
 mod suspicion;
 mod watch;
+mod window;
 
 pub use detectors::DETECTORS;
 pub use rules::{Evaluation, RuleSet};

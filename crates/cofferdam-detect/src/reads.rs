@@ -28,6 +28,10 @@ pub(crate) const GET_VIRTUAL_PRICE: [u8; 4] = hex!("bb7b8b80");
 pub(crate) const GET_RATE: [u8; 4] = hex!("679aefce");
 /// `hasRole(bytes32,address)`
 pub(crate) const HAS_ROLE: [u8; 4] = hex!("91d14854");
+/// `chargesLeft(bytes32)`
+pub(crate) const CHARGES_LEFT: [u8; 4] = hex!("b311e3ad");
+/// `signerExpiry(address)`
+pub(crate) const SIGNER_EXPIRY: [u8; 4] = hex!("9219bbea");
 
 /// The word `index` of the answer before and after, each `None` if unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -256,3 +256,153 @@ fn edits(a: &str, b: &str) -> usize {
     }
     row.last().copied().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use alloy_primitives::{Address, B256, Bytes, Log};
+    use cofferdam_core::{ChainId, Class, Fact, Severity, Tx};
+    use proptest::prelude::*;
+
+    use super::RuleSet;
+    use crate::{
+        BuildError, Interest,
+        fixture::{VAULT, parse, plan},
+        index::{Index, touched},
+    };
+
+    const DRAIN: &str = "
+        block 1
+          read token 0x70 of 0xaa 1000000e18 -> 600000e18
+          tx 0xee -> 0xec
+            transfer 0x70 400000e18 from 0xaa to 0xec
+    ";
+
+    fn outflow() -> RuleSet {
+        let rule = "[[rules]]\nid = \"r\"\ndetector = \"outflow\"";
+        RuleSet::build(&plan(&format!("{VAULT}\n{rule}")), ChainId(1)).expect("the rule builds")
+    }
+
+    #[test]
+    fn an_unknown_detector_is_refused_with_the_nearest_name() {
+        for (name, nearest) in [("outflows", Some("outflow")), ("weather", None)] {
+            let rule = format!("[[rules]]\nid = \"r\"\ndetector = \"{name}\"");
+            let error = RuleSet::build(&plan(&format!("{VAULT}\n{rule}")), ChainId(1));
+            assert!(matches!(error, Err(BuildError::Unknown { nearest: it, .. }) if it == nearest));
+        }
+    }
+
+    #[test]
+    fn settings_that_do_not_fit_name_the_key() {
+        let rule = "[[rules]]\nid = \"r\"\ndetector = \"outflow\"\nsettings = { hihg = \"1 %\" }";
+        let error = RuleSet::build(&plan(&format!("{VAULT}\n{rule}")), ChainId(1));
+        let Err(BuildError::Settings { rule, source }) = error else { panic!("{error:?}") };
+        assert_eq!(rule, "r");
+        assert!(source.to_string().contains("hihg"), "{source}");
+    }
+
+    #[test]
+    fn a_rule_without_entities_on_the_chain_is_left_out() {
+        let rule = "[[rules]]\nid = \"r\"\ndetector = \"outflow\"";
+        let rules = RuleSet::build(&plan(&format!("{VAULT}\n{rule}")), ChainId(5));
+        assert!(rules.is_ok_and(|it| it.is_empty()));
+    }
+
+    #[test]
+    fn state_goes_back_to_what_was_recalled() {
+        let (mut rules, blocks) = (outflow(), parse(DRAIN));
+        let block = blocks.first().expect("one block");
+        let first = rules.observe(block);
+        let [(rule, None, after)] = first.changed.as_slice() else { panic!("{:?}", first.changed) };
+        rules.recall(rule, None);
+        assert_eq!(rules.observe(block).findings, first.findings, "as built");
+        rules.recall(rule, Some(after));
+        let second = rules.observe(block);
+        assert!(matches!(second.changed.as_slice(), [(_, Some(before), _)] if before == after));
+        rules.recall(rule, Some(&serde_json::json!(["no memo of ours"])));
+        assert_eq!(rules.observe(block).findings, first.findings, "a foreign memo is as built");
+    }
+
+    #[test]
+    fn reads_are_wanted_only_if_their_accounts_are_touched() {
+        let (rules, blocks) = (outflow(), parse(DRAIN));
+        let wanted = rules.wanted(&blocks.first().expect("one block").txs);
+        assert_eq!(wanted.len(), 6, "three holdings and three about shares: {wanted:?}");
+        assert!(wanted.is_sorted());
+        assert_eq!(rules.wanted(&[Tx::default()]), vec![]);
+    }
+
+    #[test]
+    fn a_transaction_that_could_not_be_traced_is_one_blind_finding_for_all_rules() {
+        let rules = "
+            [[rules]]
+            id = \"a\"
+            detector = \"outflow\"
+            [[rules]]
+            id = \"b\"
+            detector = \"flash-loan\"
+        ";
+        let blocks = parse(
+            "
+            block 1
+              tx 0xee -> 0xaa mismatch
+              tx 0xee -> 0xab incomplete
+              tx 0xee -> 0xdd mismatch
+            ",
+        );
+        let plan = plan(&format!("{VAULT}\n{rules}"));
+        let mut rules = RuleSet::build(&plan, ChainId(1)).expect("the rules build");
+        let findings = rules.observe(blocks.first().expect("one block")).findings;
+        let told: Vec<_> =
+            findings.iter().map(|it| (it.class, it.severity, it.entity.as_str())).collect();
+        assert_eq!(
+            told,
+            [(Class::Blind, Severity::High, "vault"), (Class::Blind, Severity::Medium, "vault")]
+        );
+    }
+
+    fn interest() -> impl Strategy<Value = Interest> {
+        prop_oneof![
+            (0u8..12).prop_map(|it| Interest::Account(Address::repeat_byte(it))),
+            (0u8..6).prop_map(|it| Interest::Topic(B256::repeat_byte(it))),
+            Just(Interest::EveryBlock),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn the_index_finds_what_a_linear_scan_finds(
+            rules in proptest::collection::vec(proptest::collection::vec(interest(), 0..4), 0..20),
+            accounts in proptest::collection::vec(0u8..24, 4),
+            topic in 0u8..12,
+        ) {
+            let account = |at: usize| Address::repeat_byte(accounts.get(at).copied().unwrap_or_default());
+            let log = Log::new_unchecked(account(2), vec![B256::repeat_byte(topic)], Bytes::new());
+            let amount = alloy_primitives::U256::from(1);
+            let tx = Tx {
+                from: account(0),
+                to: Some(account(1)),
+                succeeded: true,
+                logs: vec![log],
+                facts: vec![Fact::NativeTransfer { from: account(0), to: account(3), amount }],
+                ..Tx::default()
+            };
+            let mut met = BTreeSet::new();
+            touched(&tx, |it| { met.insert(it); });
+            let wants = |it: &Interest| match it {
+                Interest::Account(it) => met.contains(it),
+                Interest::Topic(it) => *it == B256::repeat_byte(topic),
+                Interest::EveryBlock => false,
+            };
+            let expected: BTreeSet<u32> = (0u32..)
+                .zip(&rules)
+                .filter(|(_, it)| it.iter().any(wants))
+                .map(|(at, _)| at)
+                .collect();
+            let mut found = BTreeSet::new();
+            Index::new(&rules).matches(&tx, |list| found.extend(list));
+            prop_assert_eq!(found, expected);
+        }
+    }
+}

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
-use alloy_primitives::{Address, B256, Bytes, U256, keccak256, uint};
+use alloy_primitives::{Address, B256, U256, uint};
 use cofferdam_core::{
-    AccountId, Class, Fact, Finding, Severity, Tx, finding::Evidence, read::StateRead,
+    AccountId, Class, Fact, Finding, Severity, Tx, finding::Evidence, read::Answer,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -10,6 +10,8 @@ use serde::Deserialize;
 use crate::{
     BuildCx, BuildError, Context, Detector, Entry, Interest, Meta, Need, Question,
     calendar::Calendar,
+    guarded::Guarded,
+    index::touches,
     report::{About, Voice, group},
     watch::Wards,
 };
@@ -43,9 +45,6 @@ const SLOTS: [(U256, Kind); 5] = [
     (uint!(0x10d6a54a4754c8869d6886b5f5d7fbfa5b4522237ea5c60d11bc4e7a1ff9390b_U256), Kind::Admin),
 ];
 
-/// Words of a dynamic value at its hashed place that are guarded with its slot.
-const DYNAMIC_WORDS: u64 = 128;
-
 /// Settings of `control-change`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -60,30 +59,6 @@ struct Settings {
     critical_roles: Vec<B256>,
     /// State that only operators may change, such as the keys of bridge keepers.
     guarded: Vec<Guarded>,
-}
-
-/// State of one account whose change is a change of control.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Guarded {
-    /// The contract.
-    account: AccountId,
-    /// What it is, for people, e.g. `keeper keys`.
-    name: String,
-    /// The slots, in hex or decimal; empty: every slot.
-    #[serde(default)]
-    #[schemars(with = "Vec<String>")]
-    slots: Vec<U256>,
-    /// Whether the slots are of `bytes`, `string` or arrays, whose content lies at the slot's hash.
-    #[serde(default)]
-    dynamic: bool,
-    /// A view call whose answer must not change, e.g. `0xaf4a5ebf`; for nodes without state diffs.
-    #[serde(default)]
-    #[schemars(with = "Option<String>")]
-    view: Option<Bytes>,
-    /// Senders of transactions that may change it.
-    #[serde(default)]
-    operators: Vec<AccountId>,
 }
 
 /// What changed, worst last.
@@ -258,19 +233,12 @@ impl ControlChange {
     /// Guarded views whose answer changed, unless every sender in the block is an operator.
     fn view_change(&self, cx: &Context<'_>, it: &Guarded) -> Option<Finding> {
         let reading = cx.observation.readings.get(&it.question()?)?;
-        let known = |it: &cofferdam_core::read::Answer| {
-            !matches!(it, cofferdam_core::read::Answer::Unavailable)
-        };
+        let known = |it: &Answer| !matches!(it, Answer::Unavailable);
         if !known(&reading.before) || !known(&reading.after) || reading.before == reading.after {
             return None;
         }
         let subject = it.account.address;
-        let touches = |tx: &&Tx| {
-            let mut touches = false;
-            crate::index::touched(tx, |it| touches |= it == subject);
-            touches
-        };
-        let txs: Vec<&Tx> = cx.observation.txs.iter().filter(touches).collect();
+        let txs: Vec<&Tx> = cx.observation.txs.iter().filter(|it| touches(it, subject)).collect();
         let traced = !it.slots.is_empty() && txs.iter().all(|it| it.tracing.is_evidence());
         let time = cx.observation.block.time;
         if txs.iter().all(|tx| it.allows(tx.from))
@@ -335,28 +303,6 @@ impl Detector for ControlChange {
                 out.extend(self.view_change(cx, it));
             }
         }
-    }
-}
-
-impl Guarded {
-    fn allows(&self, sender: Address) -> bool {
-        self.operators.iter().any(|it| it.address == sender)
-    }
-
-    fn covers(&self, slot: U256) -> bool {
-        if self.slots.is_empty() {
-            return self.view.is_none();
-        }
-        self.slots.iter().any(|it| {
-            let content = U256::from_be_bytes(keccak256(it.to_be_bytes::<32>()).0);
-            let offset = slot.wrapping_sub(content);
-            *it == slot || (self.dynamic && offset < U256::from(DYNAMIC_WORDS))
-        })
-    }
-
-    fn question(&self) -> Option<StateRead> {
-        let data = self.view.clone()?;
-        Some(StateRead::Call { to: self.account.address, data })
     }
 }
 

@@ -1,10 +1,87 @@
 //! The registry: closed, sorted, greppable. One more detector is one file, one page and one line.
 
 mod control_change;
+mod defence_health;
+mod donation;
+mod empty_market;
 mod expression;
+mod flash_loan;
 mod outflow;
+mod pool_invariant;
+mod safe_change;
+mod safe_delegatecall;
+mod share_price;
 
 use crate::Entry;
 
 /// Every detector, sorted by name.
-pub static DETECTORS: &[&Entry] = &[&control_change::ENTRY, &expression::ENTRY, &outflow::ENTRY];
+pub static DETECTORS: &[&Entry] = &[
+    &control_change::ENTRY,
+    &defence_health::ENTRY,
+    &donation::ENTRY,
+    &empty_market::ENTRY,
+    &expression::ENTRY,
+    &flash_loan::ENTRY,
+    &outflow::ENTRY,
+    &pool_invariant::ENTRY,
+    &safe_change::ENTRY,
+    &safe_delegatecall::ENTRY,
+    &share_price::ENTRY,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::DETECTORS;
+
+    /// What a user's page says, in this order.
+    const HEADINGS: [&str; 6] = [
+        "## What it sees",
+        "## Why it matters",
+        "## False positives",
+        "## Configuration",
+        "## Response",
+        "## Past incidents",
+    ];
+
+    #[test]
+    fn the_registry_is_sorted_and_every_detector_has_its_page() {
+        assert!(DETECTORS.is_sorted_by_key(|it| it.meta.id));
+        for it in DETECTORS {
+            let id = it.meta.id;
+            assert!(!it.meta.summary.ends_with('.'), "{id}: the summary is one phrase");
+            assert!(it.meta.docs.starts_with(&format!("# `{id}`")), "{id}: the page has its name");
+            let places = HEADINGS.map(|heading| it.meta.docs.find(heading));
+            assert!(places.iter().all(Option::is_some), "{id}: {HEADINGS:?}, found {places:?}");
+            assert!(places.is_sorted(), "{id}: headings are in order");
+        }
+    }
+
+    #[test]
+    fn every_detector_shows_what_it_finds_and_when_it_is_silent() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/detectors");
+        for it in DETECTORS {
+            let file = folder.join(it.meta.id.replace('-', "_")).with_extension("rs");
+            let source = std::fs::read_to_string(&file).expect("one file per detector");
+            assert!(source.contains("silent"), "{}: a silent case", it.meta.id);
+            assert!(source.matches("#[test]").count() >= 2, "{}: a positive case", it.meta.id);
+        }
+    }
+
+    #[test]
+    fn every_setting_is_documented() {
+        for it in DETECTORS {
+            let schema = serde_json::to_value((it.schema)()).expect("a schema is JSON");
+            assert_eq!(schema["additionalProperties"], false, "{}", it.meta.id);
+            let none = serde_json::Map::new();
+            for (key, value) in schema["properties"].as_object().unwrap_or(&none) {
+                let described = value.get("description").is_some();
+                assert!(described, "{}: say what `{key}` is", it.meta.id);
+                assert!(
+                    it.meta.docs.contains(key.as_str()),
+                    "{}: `{key}` is on the page",
+                    it.meta.id
+                );
+            }
+        }
+    }
+}

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use alloy_primitives::I256;
+use alloy_primitives::{I256, U256};
 use cofferdam_core::{
     AccountId, Class, Finding, Severity, Tx, Usd,
     finding::Evidence,
@@ -8,7 +8,7 @@ use cofferdam_core::{
     record::Memo,
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::{
     BuildCx, BuildError, Context, Detector, Entry, Interest, MemoError, Meta, Need, Question,
@@ -19,6 +19,7 @@ use crate::{
     report::{About, Voice, group},
     suspicion::Sign,
     watch::{Ward, Wards, value},
+    window::{Sum, Windows},
 };
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -32,9 +33,6 @@ pub(crate) static ENTRY: Entry = Entry {
     build: |cx| Ok(Box::new(Outflow::new(cx)?)),
     schema: || schemars::schema_for!(Settings),
 };
-
-/// Parts into which the window is cut; losses of one part are kept as one sum.
-const BUCKETS: u64 = 60;
 
 /// Settings of `outflow`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -84,30 +82,12 @@ struct Outflow {
     terms: Terms,
     wards: Wards,
     /// By entity name: the losses of the window.
-    windows: BTreeMap<String, Vec<Bucket>>,
+    windows: Windows,
     /// What the logs and calls of the block explain, by entity and asset, net out in base units.
     /// Empty between observations.
     explained: BTreeMap<(usize, usize), I256>,
     /// Entities reported in this observation. Empty between observations.
     told: BTreeSet<usize>,
-}
-
-/// Losses of one part of the window.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Bucket {
-    /// Start, in milliseconds.
-    at: u64,
-    /// All losses.
-    all: Usd,
-    /// Those with a sign of an attack.
-    suspect: Usd,
-    /// Those with a strong sign.
-    strong: Usd,
-    /// Those reported already.
-    told: Usd,
-    /// The most that was held before one of them.
-    held: Usd,
 }
 
 impl Outflow {
@@ -128,57 +108,25 @@ impl Outflow {
         };
         Ok(Self {
             voice: Voice::new("outflow", cx),
+            windows: Windows::new(settings.window.0),
             settings,
             terms,
             wards,
-            windows: BTreeMap::new(),
             explained: BTreeMap::new(),
             told: BTreeSet::new(),
         })
     }
 
-    /// Adds a loss to the window of `entity` and returns the window as it is now.
-    fn remember(&mut self, entity: &str, now: u64, loss: &Loss) -> Bucket {
-        let width = (self.settings.window.0 / BUCKETS).max(1);
-        let start = now / width * width;
-        let oldest = now.saturating_sub(self.settings.window.0);
-        let window = self.windows.entry(entity.to_owned()).or_default();
-        window.retain(|it| it.at.saturating_add(width) > oldest);
-        if window.last().is_none_or(|it| it.at != start) {
-            window.push(Bucket { at: start, ..Bucket::default() });
-        }
-        if let Some(bucket) = window.last_mut() {
-            bucket.all = bucket.all.plus(loss.value);
-            if !loss.signs.is_empty() {
-                bucket.suspect = bucket.suspect.plus(loss.value);
-            }
-            if loss.signs.iter().any(|it| it.is_strong()) {
-                bucket.strong = bucket.strong.plus(loss.value);
-            }
-            bucket.held = bucket.held.max(loss.held.unwrap_or_default());
-        }
-        window.iter().fold(Bucket::default(), |sum, it| Bucket {
-            at: 0,
-            all: sum.all.plus(it.all),
-            suspect: sum.suspect.plus(it.suspect),
-            strong: sum.strong.plus(it.strong),
-            told: sum.told.plus(it.told),
-            held: sum.held.max(it.held),
-        })
-    }
-
     /// How bad the loss is, together with what the window holds.
-    fn judge(&self, ward: &Ward, window: &Bucket, loss: &Loss) -> Option<Severity> {
+    fn judge(&self, ward: &Ward, window: &Sum, loss: &Loss) -> Option<Severity> {
         let settings = &self.settings;
         let untold = window.all.minus(window.told);
         let suspect = !loss.signs.is_empty();
         let held = Some(window.held).filter(|it| *it > Usd::ZERO).or(ward.value_at_risk);
         let Some(held) = held else {
-            return if suspect && window.suspect >= settings.unknown_loss.0 {
-                Some(Severity::Critical)
-            } else {
-                (untold >= settings.critical_loss.0).then_some(Severity::High)
-            };
+            let critical = suspect && window.suspect >= settings.unknown_loss.0;
+            let high = (untold >= settings.critical_loss.0).then_some(Severity::High);
+            return if critical { Some(Severity::Critical) } else { high };
         };
         let above = |loss: Usd, least: Usd, share: BasisPoints| {
             loss >= least && usd_ppm(loss, held).is_some_and(|it| it >= share.0)
@@ -187,20 +135,11 @@ impl Outflow {
         let strong = loss.signs.iter().any(|it| it.is_strong());
         let critical = (suspect && above(window.suspect, least, settings.critical))
             || (strong && above(window.strong, least, settings.high));
+        // A small loss after a large one is the same news.
         if critical && untold >= settings.min_loss.0 {
             return Some(Severity::Critical);
         }
         above(untold, settings.min_loss.0, settings.high).then_some(Severity::High)
-    }
-
-    /// Marks everything in the window as reported and returns what was not yet.
-    fn tell(&mut self, entity: &str) -> Usd {
-        let mut untold = Usd::ZERO;
-        for bucket in self.windows.get_mut(entity).into_iter().flatten() {
-            untold = untold.plus(bucket.all).minus(bucket.told);
-            bucket.told = bucket.all;
-        }
-        untold
     }
 
     fn report(
@@ -212,33 +151,24 @@ impl Outflow {
         out: &mut Vec<Finding>,
     ) {
         let Some(ward) = self.wards.at(position).cloned() else { return };
-        let window = self.remember(&ward.id, cx.observation.block.time.0, &loss);
+        let window = self.windows.remember(&ward.id, cx.observation.block.time, &loss);
         let Some(severity) = self.judge(&ward, &window, &loss) else { return };
-        let untold = self.tell(&ward.id);
+        let untold = self.windows.tell(&ward.id);
         self.told.insert(position);
-        let share = usd_ppm(window.all, window.held);
+        let share =
+            usd_ppm(window.all, window.held).map(|it| format!("{} of holdings", percent(it)));
+        let share = share.unwrap_or_else(|| "holdings unknown".into());
         let about = About { tx, entity: &ward.id, subject: loss.subject };
         let mut evidence = vec![
             Evidence::new("loss in this transaction", loss.value),
             Evidence::new(format!("loss within {}", self.settings.window), window.all),
-            Evidence::new(
-                "held before",
-                match window.held {
-                    Usd::ZERO => "unknown".to_owned(),
-                    held => held.to_string(),
-                },
-            ),
+            Evidence::new("held before (zero: unknown)", window.held),
         ];
         evidence.extend(loss.evidence);
         evidence.extend(loss.signs.iter().map(|it: &Sign| Evidence::new("sign", it.phrase())));
         out.push(Finding {
             loss: untold,
-            summary: match share {
-                Some(share) => {
-                    format!("{} left for nothing, {} of holdings", window.all, percent(share))
-                }
-                None => format!("{} left for nothing, holdings unknown", window.all),
-            },
+            summary: format!("{} left for nothing, {share}", window.all),
             evidence,
             ..self.voice.finding(cx, about, severity, Class::Damage, group::VALUE)
         });
@@ -248,7 +178,6 @@ impl Outflow {
     fn explain(&mut self, position: usize, tx: &Tx) {
         let Some(ward) = self.wards.at(position) else { return };
         for (asset, leg) in flows::gained(ward, tx, &ward.accounts).into_iter().enumerate() {
-            let signed = |it| I256::try_from(it).unwrap_or(I256::MAX);
             let net = signed(leg.net_out()).saturating_sub(signed(leg.net_in()));
             let sum = self.explained.entry((position, asset)).or_default();
             *sum = sum.saturating_add(net);
@@ -267,7 +196,6 @@ impl Outflow {
             for account in &ward.accounts {
                 let read = reads::pair(cx, &reads::holding(asset.token, *account));
                 let Some((before, after)) = read.both() else { continue };
-                let signed = |it| I256::try_from(it).unwrap_or(I256::MAX);
                 fell = fell.saturating_add(signed(before).saturating_sub(signed(after)));
                 held = held.plus(value(asset, before));
             }
@@ -285,10 +213,13 @@ impl Outflow {
     }
 }
 
+fn signed(amount: U256) -> I256 {
+    I256::try_from(amount).unwrap_or(I256::MAX)
+}
+
 impl Detector for Outflow {
     fn interests(&self) -> Vec<Interest> {
-        let issued = |ward: &Ward| ward.accounts.clone();
-        self.wards.iter().flat_map(issued).map(Interest::Account).collect()
+        self.wards.interests()
     }
 
     fn questions(&self) -> Vec<Question> {
@@ -320,15 +251,11 @@ impl Detector for Outflow {
     }
 
     fn memo(&self) -> Option<Memo> {
-        if self.windows.is_empty() { None } else { serde_json::to_value(&self.windows).ok() }
+        self.windows.memo()
     }
 
     fn recall(&mut self, memo: Option<&Memo>) -> Result<(), MemoError> {
-        self.windows.clear();
-        if let Some(memo) = memo {
-            self.windows = BTreeMap::deserialize(memo).map_err(MemoError)?;
-        }
-        Ok(())
+        self.windows.recall(memo)
     }
 }
 
@@ -538,14 +465,15 @@ mod tests {
 
     #[test]
     fn a_balance_that_falls_without_a_trace_is_high() {
-        check(
-            "outflow",
-            "",
-            "
+        let block = "
             block 1
               read native 0xaa 1000e18 -> 500e18
               tx 0xee -> 0xaa untraced
-            ",
+        ";
+        check(
+            "outflow",
+            "",
+            block,
             expect![[r#"
                 1 high outflow 0xaa $1,000,000: $1,000,000 left for nothing, 50.00 % of holdings
             "#]],
