@@ -80,10 +80,12 @@ impl FaultKind {
         const METHOD_NOT_FOUND: i64 = -32601;
         let Self::Refused { code, message } = self else { return false };
         let message = message.to_ascii_lowercase();
+        let says = |it: &str| message.contains(it);
+        let unknown = ["not found", "does not exist", "not available"].into_iter().any(says);
         *code == METHOD_NOT_FOUND
-            || ["not supported", "unsupported", "does not exist", "not available", "not found"]
-                .iter()
-                .any(|it| message.contains(it) && !message.contains("block"))
+            || says("not supported")
+            || says("unsupported")
+            || (unknown && (says("method") || says("tracer")))
     }
 
     /// Whether a view call ran and reverted, in the words of the common nodes.
@@ -157,6 +159,8 @@ mod tests {
             refused(-32000, "the method debug_traceBlockByHash does not exist").is_unsupported()
         );
         assert!(!refused(-32000, "block not found").is_unsupported());
+        assert!(refused(-32000, "tracer not found").is_unsupported());
         assert!(!refused(-32000, "execution timeout").is_unsupported());
+        assert!(!refused(-32000, "historical state is not available").is_unsupported());
     }
 }

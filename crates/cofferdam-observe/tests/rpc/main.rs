@@ -1,0 +1,15 @@
+//! The JSON-RPC source against a scripted node and, where present, against anvil.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "tests fail by panicking and print a notice when they skip"
+)]
+
+mod anvil;
+mod faults;
+mod hostile;
+mod state;
+mod support;
+mod traces;
+mod walk;
