@@ -4,11 +4,33 @@
 //! a field is its reference page and its description in the JSON Schema.
 //!
 //! **Architecture invariant:** a plan holds no secret. Keys come from keystore files, the environment
-//! or a KMS; the plan names them.
+//! or a KMS; the plan names them. Nothing here reads a file: text comes in, a plan or errors with
+//! their place come out.
 
+mod asset_id;
+mod check;
 pub mod containment;
+mod error;
+mod explain;
+mod hash;
 mod model;
+mod nearest;
+mod parse;
+mod schema;
+mod shape;
+mod source;
+mod template;
 mod text;
 
+pub use asset_id::AssetId;
+pub use check::check;
+pub use error::{ERRORS_SHOWN_MAX, PlanError, PlanErrors};
+pub use explain::explain;
+pub use hash::hash;
 pub use model::*;
+pub use nearest::nearest;
+pub use parse::{PLAN_BYTES_MAX, VERSION, parse, read};
+pub use schema::schema;
+pub use source::{SourceMap, Step};
+pub use template::template;
 pub use text::{BasisPoints, DurationText, TextError, TokenAmount, UsdText, WeiText};

@@ -6,8 +6,8 @@ use alloy_primitives::{Address, B256};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BasisPoints, DurationText, UsdText, WeiText};
-use crate::{AccountId, ChainId, Stage, chain::parse_address};
+use super::{AssetId, BasisPoints, DurationText, UsdText, WeiText};
+use crate::{AccountId, ChainId, Stage};
 
 /// The response plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -92,15 +92,6 @@ pub struct Asset {
     pub decimals: u8,
     /// Price of one whole token. Reviewed with the plan; live prices come with an oracle rule.
     pub price: UsdText,
-}
-
-/// A token contract on the entity's chain, or the native asset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum AssetId {
-    /// The chain's native asset.
-    Native,
-    /// An ERC-20 token.
-    Token(Address),
 }
 
 /// A configured detector.
@@ -205,7 +196,7 @@ pub enum ActionCall {
         /// The guardian contract.
         guardian: AccountId,
         /// The action registered in the guardian.
-        #[schemars(with = "String")]
+        #[schemars(with = "String", extend("format" = "hash"))]
         action_id: B256,
         /// 0: one signer, short; 1: quorum, long.
         #[serde(default)]
@@ -330,7 +321,7 @@ pub struct Verify {
     /// The contract read.
     pub contract: AccountId,
     /// Calldata in hex, e.g. `0x5c975abb` for `paused()`.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("format" = "hex"))]
     pub data: alloy_primitives::Bytes,
     /// The expected first word as a decimal number, or `reverts`.
     pub expect: String,
@@ -470,40 +461,6 @@ impl ActionCall {
             Self::Direct { target, .. } => target.chain,
             Self::SafeModule { module, .. } => module.chain,
         }
-    }
-}
-
-impl std::fmt::Display for AssetId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Native => f.write_str("native"),
-            Self::Token(address) => address.fmt(f),
-        }
-    }
-}
-
-impl Serialize for AssetId {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for AssetId {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        match text.as_str() {
-            "native" => Ok(Self::Native),
-            text => parse_address(text).map(Self::Token).map_err(serde::de::Error::custom),
-        }
-    }
-}
-
-impl JsonSchema for AssetId {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "AssetId".into()
-    }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "pattern": "^(native|0x[0-9a-fA-F]{40})$" })
     }
 }
 

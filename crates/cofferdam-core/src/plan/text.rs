@@ -181,7 +181,7 @@ impl fmt::Display for DurationText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
         for (ms, unit) in units {
-            if self.0 > 0 && self.0 % ms == 0 {
+            if self.0 > 0 && self.0.is_multiple_of(ms) {
                 return write!(f, "{}{unit}", self.0 / ms);
             }
         }
