@@ -152,6 +152,8 @@ fn check_signature(it: &Endorsement, digest: B256) -> Result<(), Invalid> {
     }
     match signature.recover_address_from_prehash(&digest) {
         Ok(recovered) if recovered == signer => Ok(()),
-        _ => Err(Invalid::WrongSigner { signer }),
+        Ok(_) => Err(Invalid::WrongSigner { signer }),
+        // No key can have made it.
+        Err(_) => Err(shape),
     }
 }

@@ -50,8 +50,6 @@ pub(super) struct Flight {
     /// Hashes of every version: any of them may land.
     pub(super) hashes: Vec<B256>,
     pub(super) template: Arc<Template>,
-    /// The most this flight may cost, in wei.
-    pub(super) budget: U256,
     /// The most the order may cost over all lanes, in wei.
     pub(super) order_budget: U256,
     /// The lanes that may send it.
@@ -169,6 +167,15 @@ impl Book {
         self.flights.iter().filter(move |it| it.order == key)
     }
 
+    /// What the budget of `flight`'s order leaves for it: all but the worst case of its other lanes.
+    pub(super) fn room(&self, flight: &Flight) -> U256 {
+        let here = (flight.lane, flight.sent.nonce);
+        let others = self.of_order(flight.order).filter(|it| !it.over);
+        let others = others.filter(|it| (it.lane, it.sent.nonce) != here);
+        let worst = others.map(|it| it.fees().worst_case(it.template.gas_limit));
+        flight.order_budget.saturating_sub(worst.fold(U256::ZERO, U256::saturating_add))
+    }
+
     pub(super) fn flight(&mut self, lane: usize, nonce: u64) -> Option<&mut Flight> {
         self.flights.iter_mut().find(|it| it.live() && (it.lane, it.sent.nonce) == (lane, nonce))
     }
@@ -228,7 +235,6 @@ mod tests {
             raw: Bytes::new(),
             hashes: vec![tx],
             template: Arc::new(template),
-            budget: U256::MAX,
             order_budget: U256::MAX,
             eligible: Arc::new([]),
             at_height: 0,

@@ -133,13 +133,20 @@ impl Executor {
         at_height: u64,
     ) -> Result<(), String> {
         let (lane, nonce) = (flight.lane, flight.sent.nonce);
-        if fees.worst_case(flight.template.gas_limit) > flight.budget {
-            return Err("a replacement is beyond the order's fee budget".into());
+        let beyond = || Err("a replacement is beyond the order's fee budget".to_owned());
+        let cost = fees.worst_case(flight.template.gas_limit);
+        if cost > self.book().room(flight) {
+            return beyond();
         }
         let slot = Slot { lane, nonce, above: None };
         let signed = self.sign_one(slot, &flight.template, fees).await;
         let signed = signed.map_err(|it| it.to_string())?;
-        if let Some(it) = self.book().flight(lane, nonce) {
+        let mut book = self.book();
+        // Another lane may have been raised while this one was signed.
+        if cost > book.room(flight) {
+            return beyond();
+        }
+        if let Some(it) = book.flight(lane, nonce) {
             it.raw = signed.raw;
             it.sent.tx = signed.tx;
             it.sent.max_fee_per_gas = fees.max_fee;

@@ -156,9 +156,7 @@ impl Executor {
         for ((slot, _), signed) in priced.iter().zip(join_all(signing).await) {
             match signed {
                 Ok(signed) => {
-                    let mut flight =
-                        self.flight(order, ready, &template, *slot, signed, head.number);
-                    flight.budget = share;
+                    let flight = self.flight(order, ready, &template, *slot, signed, head.number);
                     flown.push(flight.sent.clone());
                     self.book().record(flight);
                 }
@@ -358,7 +356,6 @@ impl Executor {
             raw,
             hashes: vec![tx],
             template: Arc::clone(template),
-            budget: order.fee_budget_wei,
             order_budget: order.fee_budget_wei,
             eligible: self.eligible(ready, &[]).into(),
             at_height,

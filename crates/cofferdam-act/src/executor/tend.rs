@@ -4,7 +4,6 @@
 //! **Invariant:** a replacement keeps its nonce and pays at least 12.5 % more, within the order's
 //! budget.
 
-use alloy::primitives::U256;
 use cofferdam_core::BlockRef;
 use futures_util::future::join_all;
 
@@ -60,7 +59,10 @@ impl Executor {
             if let Err(because) = self.replace(&flight, fees, height).await {
                 tracing::warn!(%because, order = %flight.order, "transaction is not replaced");
             } else if flight.bumps + 1 >= ROTATE_AFTER {
-                deliveries.extend(self.rotate(&flight, fees, height).await);
+                let raised = self.book().flight(lane, nonce).cloned();
+                if let Some(raised) = raised {
+                    deliveries.extend(self.rotate(&raised, height).await);
+                }
             }
         }
         deliveries.extend(self.deliver_one(lane, nonce).await.ok());
@@ -71,27 +73,25 @@ impl Executor {
     fn outbid(&self, flight: &Flight, base_fee: u64) -> Fees {
         let bumped = flight.fees().bumped(flight.bumps + 1);
         let (gas, next) = (flight.template.gas_limit, next_base_fee(base_fee));
-        match Fees::choose(self.policy.fees, None, next, gas, flight.budget) {
-            Ok(now) if bumped.at_least(now).worst_case(gas) <= flight.budget => {
-                bumped.at_least(now)
-            }
+        let room = self.book().room(flight);
+        match Fees::choose(self.policy.fees, None, next, gas, room) {
+            Ok(now) if bumped.at_least(now).worst_case(gas) <= room => bumped.at_least(now),
             _ => bumped,
         }
     }
 
     /// Sends the order on one more idle lane, if the budget has room for it.
-    async fn rotate(&self, flight: &Flight, fees: Fees, height: u64) -> Option<Delivery> {
+    async fn rotate(&self, flight: &Flight, height: u64) -> Option<Delivery> {
+        let fees = flight.fees();
         let turn = self.signing.lock().await;
         // The lanes' nonces may not have been read so far.
         self.read_nonces(&flight.eligible).await.ok()?;
         let cost = fees.worst_case(flight.template.gas_limit);
         let slot = {
             let book = self.book();
-            let ours: Vec<_> = book.of_order(flight.order).filter(|it| !it.over).collect();
-            let used: Vec<_> = ours.iter().map(|it| it.lane).collect();
-            let add = |sum: U256, it: &&Flight| sum.saturating_add(it.budget);
-            let committed = ours.iter().fold(U256::ZERO, add);
-            if committed.saturating_add(cost) > flight.order_budget {
+            let ours = book.of_order(flight.order).filter(|it| !it.over);
+            let used: Vec<_> = ours.map(|it| it.lane).collect();
+            if cost.saturating_add(cost) > book.room(flight) {
                 return None;
             }
             let free: Vec<_> =
@@ -99,7 +99,7 @@ impl Executor {
             book.slots(&free, 1).into_iter().next().filter(|it| it.above.is_none())?
         };
         let signed = self.sign_one(slot, &flight.template, fees).await.ok()?;
-        let mut fresh = Flight { lane: slot.lane, raw: signed.raw, budget: cost, ..flight.clone() };
+        let mut fresh = Flight { lane: slot.lane, raw: signed.raw, ..flight.clone() };
         fresh.sent.relayer = self.account(slot.lane)?;
         fresh.sent.nonce = slot.nonce;
         fresh.sent.tx = signed.tx;

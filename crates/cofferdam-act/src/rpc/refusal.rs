@@ -122,15 +122,22 @@ fn revert_data(data: &Value) -> Option<Bytes> {
 
 #[cfg(test)]
 mod tests {
-    use alloy::{rpc::json_rpc::ErrorPayload, transports::RpcError};
+    use alloy::transports::{RpcError, TransportError};
     use cofferdam_core::ports::BroadcastError;
 
     use super::{Redactor, classify, revert};
 
+    fn refused(code: i64, message: &str, data: Option<&str>) -> TransportError {
+        let mut payload = serde_json::json!({ "code": code, "message": message });
+        if let Some(data) = data {
+            payload["data"] = data.into();
+        }
+        RpcError::ErrorResp(serde_json::from_str(&payload.to_string()).unwrap())
+    }
+
     fn says(code: i64, message: &str) -> BroadcastError {
-        let payload = ErrorPayload { code, message: message.to_owned().into(), data: None };
         let redactor = Redactor::of("https://eth.example.org/v3/0123456789abcdef");
-        classify(&RpcError::ErrorResp(payload), &redactor)
+        classify(&refused(code, message, None), &redactor)
     }
 
     #[test]
@@ -163,13 +170,9 @@ mod tests {
 
     #[test]
     fn revert_data_is_read_from_a_refused_call() {
-        let payload = |code, message: &'static str, data: Option<&str>| {
-            let data = data.map(|it| serde_json::value::to_raw_value(it).unwrap());
-            RpcError::ErrorResp(ErrorPayload { code, message: message.into(), data })
-        };
-        let data = revert(&payload(3, "execution reverted", Some("0xd93c0665")));
-        assert_eq!(data.as_deref(), Some(&[0xd9, 0x3c, 0x06, 0x65][..]));
-        assert_eq!(revert(&payload(-32000, "execution reverted", None)).unwrap().len(), 0);
-        assert_eq!(revert(&payload(-32601, "method not found", None)), None);
+        let data = revert(&refused(3, "execution reverted", Some("0xd93c0665"))).unwrap();
+        assert_eq!(data[..], [0xd9, 0x3c, 0x06, 0x65]);
+        assert_eq!(revert(&refused(-32000, "execution reverted", None)).unwrap().len(), 0);
+        assert_eq!(revert(&refused(-32601, "method not found", None)), None);
     }
 }

@@ -1,0 +1,8 @@
+//! Tests of the crate from outside, in one binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "tests")]
+
+mod anvil;
+mod bundle;
+mod executor;
+mod readiness;
+mod support;
