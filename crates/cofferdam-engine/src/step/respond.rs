@@ -194,7 +194,7 @@ impl Step<'_> {
             effect: containment::effect_checks(action),
             stage: action.stage,
             self_expiring: expires_by_itself(&action.call),
-            autonomy: if automatic { action.autonomy.clone() } else { Autonomy::Propose },
+            autonomy: if automatic { action.autonomy } else { Autonomy::Propose },
             decided_at: self.now,
             expires_at: self.now.plus_ms(action.valid_for.0),
             fee_budget_wei: action.fee_budget.0,

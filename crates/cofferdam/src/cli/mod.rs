@@ -1,12 +1,13 @@
 //! The command line. Results go to stdout (as JSON with `--json`), everything else to stderr; an
 //! error ends with `hint:` lines that say what to do.
 
-mod drill;
-mod error;
-mod incident;
-mod journal;
-mod output;
-mod plan;
+pub mod drill;
+pub mod error;
+pub mod incident;
+pub mod journal;
+pub mod output;
+pub mod plan;
+mod readiness;
 mod run;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -31,6 +32,8 @@ struct Cli {
 enum Command {
     /// Watch the plan's chains and respond, until told to stop.
     Run(run::RunArgs),
+    /// Prove that every action of a plan would work now.
+    Readiness(readiness::ReadinessArgs),
     /// Drills: simulated incidents on a local chain, scored.
     #[command(subcommand)]
     Drill(drill::DrillCommand),
@@ -77,6 +80,7 @@ pub fn main() -> ExitCode {
 async fn run(command: Command, output: &Output) -> Result<ExitCode, CliError> {
     match command {
         Command::Run(it) => run::run(it, output).await,
+        Command::Readiness(it) => readiness::run(it, output).await,
         Command::Drill(it) => drill::run(it, output).await,
         Command::Plan(it) => plan::run(it, output),
         Command::Incident(it) => incident::run(it, output).await,

@@ -168,11 +168,6 @@ impl Defence {
         self.clock.reaction_us.lock().ok().and_then(|it| *it)
     }
 
-    /// The shell, for views.
-    pub fn shell(&self) -> &Shell {
-        &self.shell
-    }
-
     /// Verifies the journal and says how many entries it holds.
     pub async fn verify(&self) -> Option<u64> {
         self.journal.0.verify().await.ok()

@@ -3,13 +3,13 @@
 //! **Invariant:** the defence is the program itself: same engine, same executors, same journal. It is
 //! told nothing about the scenario but the plan that a protocol would have written.
 
-mod artifacts;
+pub mod artifacts;
 pub mod catalogue;
-mod defence;
-mod local;
-mod play;
-mod stage;
-mod world;
+pub mod defence;
+pub mod local;
+pub mod play;
+pub mod stage;
+pub mod world;
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +20,7 @@ use std::{
 use alloy_primitives::{U256, hex, keccak256};
 use cofferdam_act::{Authorisation, Authorisations, Bundle, Executor, LocalKey, Policy, Scope, Signer, Terms};
 use cofferdam_core::{
-    plan::Plan,
+    plan::{self, Plan},
     ports::Journal,
     secret::Secret,
 };
@@ -120,7 +120,7 @@ fn fill_plan(drill: &Drill, stage: &Stage) -> Result<Plan, StageError> {
     let action = drill.scenario.guardian.as_ref().map(|it| keccak256(&it.action)).unwrap_or_default();
     let text = drill.plan.replace("${id:pause}", &action.to_string());
     let text = stage.names.fill(&text, stage.world.chain().0)?;
-    toml::from_str(&text).map_err(|it| StageError::Other(format!("plan of the drill: {it}")))
+    plan::parse(&text, "plan.toml").map_err(|it| StageError::Other(format!("plan of the drill: {it}")))
 }
 
 async fn authorise(

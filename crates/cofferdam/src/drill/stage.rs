@@ -260,7 +260,7 @@ impl Stage {
             return self.word(StateRead::Balance(holder)).await;
         }
         let to = self.names.address(token)?;
-        let holder = toml::Value::String(holder.to_string());
+        let holder = holder.to_string().into();
         let data = self.names.calldata("balanceOf(address)", &[holder])?;
         self.word(StateRead::Call { to, data }).await
     }

@@ -1,0 +1,5 @@
+//! What crosses the process: the built program, chains, journals.
+#![expect(clippy::expect_used, reason = "a test may panic")]
+
+mod cli;
+mod drills;
