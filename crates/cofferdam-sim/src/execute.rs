@@ -12,7 +12,7 @@ use revm::primitives::hardfork::SpecId;
 
 use crate::{
     SimError,
-    machine::{Leniency, Machine, NotRun, Ran},
+    machine::{Leniency, Machine, NotRun, Ran, Watch},
     receipts,
     rules::Rules,
 };
@@ -129,8 +129,8 @@ fn execute(
 }
 
 /// Runs one transaction, commits it, and fills it in. `receipt` says whether `tx` holds its receipt.
-pub(crate) fn step(
-    machine: &mut Machine<'_>,
+pub(crate) fn step<'a, I: Watch<'a>>(
+    machine: &mut Machine<'a, I>,
     tx: &Tx,
     receipt: bool,
 ) -> Result<(Tx, bool), SimError> {

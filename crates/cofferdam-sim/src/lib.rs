@@ -7,6 +7,7 @@
 
 mod code;
 mod diff;
+pub mod enact;
 mod error;
 pub mod execute;
 pub mod local;
@@ -18,6 +19,7 @@ pub mod rules;
 pub mod simulate;
 mod tracer;
 
+pub use enact::{Act, Enacted, Pace, Report, Script, tx_from_trace};
 pub use error::SimError;
 pub use execute::{ExecuteOptions, Executed, execute_block, reexecute_block, reexecute_tx};
 pub use local::{LocalChain, LocalConfig, LocalError, LocalSource, Unsigned};

@@ -54,7 +54,17 @@ pub(crate) struct Leniency {
 pub(crate) trait Traces {
     /// The tree of the transaction that just ran.
     fn take(&mut self) -> Trace;
+
+    /// Takes out of `missing` what is absent and rightly zero.
+    fn forgive(&self, missing: &mut Missing) {
+        let _ = missing;
+    }
 }
+
+/// What a [`Machine`] can be watched by.
+pub(crate) trait Watch<'a>: Inspector<Ctx<'a>, EthInterpreter> + Traces {}
+
+impl<'a, I: Inspector<Ctx<'a>, EthInterpreter> + Traces> Watch<'a> for I {}
 
 impl Traces for Tracer {
     fn take(&mut self) -> Trace {
@@ -104,7 +114,7 @@ impl<'a> Machine<'a> {
     }
 }
 
-impl<'a, I: Inspector<Ctx<'a>, EthInterpreter> + Traces> Machine<'a, I> {
+impl<'a, I: Watch<'a>> Machine<'a, I> {
     /// An EVM at `block` on `state`, watched by `inspector`.
     pub(crate) fn with_inspector(
         inspector: I,
@@ -153,7 +163,8 @@ impl<'a, I: Inspector<Ctx<'a>, EthInterpreter> + Traces> Machine<'a, I> {
         self.overlay().take_missing();
         let outcome = self.evm.inspect_tx(tx_env(tx, chain));
         let trace = self.evm.inspector.take();
-        let missing = self.overlay().take_missing();
+        let mut missing = self.overlay().take_missing();
+        self.evm.inspector.forgive(&mut missing);
         match outcome {
             Ok(ran) => {
                 let diff = state_diff(self.overlay(), &ran.state);
@@ -203,7 +214,7 @@ impl<'a, I: Inspector<Ctx<'a>, EthInterpreter> + Traces> Machine<'a, I> {
     }
 }
 
-impl std::fmt::Debug for Machine<'_> {
+impl<I> std::fmt::Debug for Machine<'_, I> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Machine").field("spec", &self.spec).finish_non_exhaustive()
     }

@@ -59,6 +59,11 @@ impl Tracer {
         trace
     }
 
+    /// Whether no frame is open: the next one is a root.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.open.is_empty()
+    }
+
     fn cut(&mut self, length: usize) -> usize {
         let keep = if self.bytes.saturating_add(length) > TRACE_BYTES_MAX && length > CUT_BYTES {
             self.truncated = true;

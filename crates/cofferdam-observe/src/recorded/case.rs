@@ -131,7 +131,9 @@ pub fn load_tx_case(path: &Path, seed: Option<u64>) -> Result<RecordedCase, Reco
         let known = AccountState { balance: account.balance, nonce: account.nonce, code };
         let storage = account.storage;
         let account = SnapshotAccount { state: known, storage, complete: false };
-        state.accounts.insert(rename(address), account);
+        // The calldata may still name the original sender, as a recipient say.
+        state.accounts.insert(rename(address), account.clone());
+        state.accounts.insert(address, account);
     }
     let expected = it.expect.into_iter().map(|it| it.expected(path));
     Ok(RecordedCase {

@@ -10,7 +10,7 @@ use cofferdam_core::{
 };
 
 use super::{Block, HISTORY_BLOCKS_MAX, world::World};
-use crate::{SpecId, rules::Rules};
+use crate::{SpecId, enact::Script, rules::Rules};
 
 /// Gas limit of a block.
 const GAS_LIMIT: u64 = 36_000_000;
@@ -40,6 +40,8 @@ pub struct LocalConfig {
     pub beneficiary: Address,
     /// Blocks whose state is kept, at least 2.
     pub history: usize,
+    /// The scripts that a recorded attacker's contracts play in mined transactions.
+    pub script: Option<Arc<Script>>,
 }
 
 /// How the base fee moves.
@@ -64,6 +66,7 @@ impl Default for LocalConfig {
             base_fee: BaseFee::Eip1559(BASE_FEE),
             beneficiary: Address::from_word(keccak256("cofferdam/local/beneficiary")),
             history: HISTORY_BLOCKS_MAX,
+            script: None,
         }
     }
 }

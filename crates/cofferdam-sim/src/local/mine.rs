@@ -11,8 +11,9 @@ use cofferdam_core::{
 
 use super::{Block, Inner, LocalError, pool::Waiting, world::Layer};
 use crate::{
+    enact::Actor,
     execute::step,
-    machine::{Leniency, Machine},
+    machine::{Leniency, Machine, Watch},
     receipts,
 };
 
@@ -77,8 +78,24 @@ impl Inner {
         env: &BlockEnv,
         only: Option<&[B256]>,
     ) -> Result<Built, LocalError> {
-        let world = self.head().world.clone();
-        let mut machine = Machine::new(&world, block, env, &self.config.rules, LENIENCY)?;
+        let (world, rules) = (self.head().world.clone(), &self.config.rules);
+        let Some(script) = &self.config.script else {
+            let machine = Machine::new(&world, block, env, rules, LENIENCY)?;
+            return self.fill(machine, block, env, only);
+        };
+        let actor = Actor::new(Arc::clone(script));
+        let machine = Machine::with_inspector(actor, &world, block, env, rules, LENIENCY)?;
+        self.fill(machine, block, env, only)
+    }
+
+    /// Fills a block with what the pool offers.
+    fn fill<'a, I: Watch<'a>>(
+        &self,
+        mut machine: Machine<'a, I>,
+        block: &BlockRef,
+        env: &BlockEnv,
+        only: Option<&[B256]>,
+    ) -> Result<Built, LocalError> {
         machine.begin_block(block, env)?;
         let mut built = Built::default();
         let mut queue = only.unwrap_or_default().iter();
