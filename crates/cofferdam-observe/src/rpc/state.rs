@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use alloy_primitives::{Address, B256, Bytes, U64, U256};
+use alloy_primitives::{Address, B256, Bytes, U64, U256, keccak256};
 use cofferdam_core::{
     BlockRef,
     ports::{AccountState, Cause, SourceError, StateError, StateSource},
@@ -22,8 +22,10 @@ use tokio::sync::mpsc;
 
 use super::{endpoint::Endpoint, fault::RpcFault, pool::EndpointPool, reader::word, wire::RpcHead};
 
-/// Cached accounts and slots over all blocks. A slot takes about 150 bytes, an account its code.
+/// Cached accounts and slots over all blocks, about 200 bytes each; code is shared.
 const CACHE_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(199_999);
+/// Contract codes that are shared between the accounts and blocks that have them.
+const CODES_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(8_191);
 /// Questions that wait for the requesting thread. Each caller has one at a time.
 const QUESTIONS_MAX: usize = 1_024;
 
@@ -43,6 +45,7 @@ pub struct RpcState {
 struct Shared {
     jobs: mpsc::Sender<Job>,
     cache: Mutex<LruCache<(B256, Question), Found>>,
+    codes: Mutex<LruCache<B256, Bytes>>,
     /// Longest a caller waits for its answer.
     patience: Duration,
 }
@@ -101,7 +104,8 @@ impl RpcStates {
             .map_err(unavailable)?;
         let patience = limit.saturating_mul(endpoints.saturating_add(1));
         let cache = Mutex::new(LruCache::new(CACHE_MAX));
-        Ok(Self { shared: Arc::new(Shared { jobs, cache, patience }) })
+        let codes = Mutex::new(LruCache::new(CODES_MAX));
+        Ok(Self { shared: Arc::new(Shared { jobs, cache, codes, patience }) })
     }
 
     /// The state after `block`.
@@ -121,10 +125,17 @@ impl RpcState {
         let job = Job { question, block: self.block, reply };
         let failed = |why: &str| StateError::Unavailable(why.into());
         self.shared.jobs.try_send(job).map_err(|_| failed("too many state requests wait"))?;
-        let found = answer
+        let mut found = answer
             .recv_timeout(self.shared.patience)
             .map_err(|_| failed("no answer to a state request in time"))?
             .map_err(StateError::Unavailable)?;
+        if let Found::Account(Some(account)) = &mut found
+            && !account.code.is_empty()
+        {
+            let mut codes = self.shared.codes.lock().unwrap_or_else(PoisonError::into_inner);
+            let code = codes.get_or_insert(keccak256(&account.code), || account.code.clone());
+            account.code = code.clone();
+        }
         cache().put(key, found.clone());
         Ok(found)
     }

@@ -123,7 +123,8 @@ impl Walk {
                 Ok(Round::Moved) => {
                     self.recovered();
                     self.moved_at = Instant::now();
-                    true
+                    // Asking for a block that nobody announced would be one more call per block.
+                    if self.caught_up() { self.idle().await } else { true }
                 }
                 Ok(Round::Idle) => {
                     self.recovered();
@@ -136,6 +137,10 @@ impl Walk {
                 return;
             }
         }
+    }
+
+    fn caught_up(&self) -> bool {
+        self.next.zip(self.pool.best_head()).is_some_and(|(next, best)| best < next)
     }
 
     fn recovered(&mut self) {

@@ -3,9 +3,14 @@
 use std::collections::BTreeSet;
 
 use alloy::{
-    network::TransactionBuilder as _,
+    eips::{
+        eip2930::{AccessList, AccessListItem},
+        eip7702::Authorization,
+    },
+    network::{TransactionBuilder as _, TransactionBuilder7702 as _},
     providers::{Provider as _, ext::AnvilApi as _},
     rpc::types::{TransactionRequest, anvil::ReorgOptions},
+    signers::{SignerSync as _, local::PrivateKeySigner},
 };
 use alloy_primitives::{Address, B256, Bytes, U256, bytes};
 use cofferdam_core::{
@@ -96,6 +101,30 @@ async fn a_rollback_of_anvil_is_noticed_when_the_chain_goes_on() {
     assert_eq!(again.txs.len(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn access_lists_and_authorisations_are_carried_with_their_signer() {
+    let Some(anvil) = Anvil::start(&[]).await else { return };
+    let mut source = source(&[&anvil.ws()], options(), None);
+    block(&mut source).await;
+    let signer = PrivateKeySigner::random();
+    let code = Address::repeat_byte(0x42);
+    let authorization = Authorization { chain_id: U256::from(31_337), address: code, nonce: 0 };
+    let signature = signer.sign_hash_sync(&authorization.signature_hash()).unwrap();
+    let slot = B256::repeat_byte(3);
+    let access = AccessListItem { address: code, storage_keys: vec![slot] };
+    let request = TransactionRequest::default()
+        .with_to(signer.address())
+        .with_gas_limit(200_000)
+        .with_access_list(AccessList(vec![access]))
+        .with_authorization_list(vec![authorization.into_signed(signature)]);
+    let _ = anvil.wallet.send_transaction(request).await.unwrap();
+    let tx = block(&mut source).await.txs.remove(0);
+    assert_eq!((tx.envelope.kind, tx.succeeded), (4, true));
+    assert_eq!(tx.envelope.access_list, [(code, vec![slot])]);
+    let [it] = tx.envelope.authorizations.as_slice() else { panic!("one authorisation") };
+    assert_eq!((it.address, it.nonce, it.authority), (code, 0, Some(signer.address())));
+}
+
 async fn pending(source: &mut RpcSource) -> Observation {
     loop {
         if let SourceEvent::Pending(it) = event(source).await.unwrap() {
@@ -105,18 +134,23 @@ async fn pending(source: &mut RpcSource) -> Observation {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pending_transactions_are_seen_once_over_all_feeds() {
+async fn pending_transactions_are_seen_once_over_each_feed_and_over_all() {
     let Some(anvil) = Anvil::start(&["--no-mining"]).await else { return };
+    let (ws, ipc, http) = (anvil.ws(), anvil.ipc(), anvil.http());
+    for urls in [&[ws.as_str()][..], &[&ipc], &[&http], &[&ws, &ipc, &http]] {
+        pending_over(urls, &anvil).await;
+    }
+}
+
+async fn pending_over(urls: &[&str], anvil: &Anvil) {
     let options = RpcOptions { pending: true, ..options() };
-    let urls = [anvil.ws(), anvil.ipc(), anvil.http()];
-    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
-    let mut source = source(&urls, options, None);
+    let mut source = source(urls, options, None);
     let head = block(&mut source).await.block;
     // A feed tells of what comes after it was opened, so keep sending until one is seen.
     let target = Address::repeat_byte(0x77);
     let mut sent = BTreeSet::new();
     let first = loop {
-        sent.insert(poke(&anvil, target).await);
+        sent.insert(poke(anvil, target).await);
         let wait = std::time::Duration::from_millis(200);
         if let Ok(it) = tokio::time::timeout(wait, pending(&mut source)).await {
             break it;
@@ -125,7 +159,7 @@ async fn pending_transactions_are_seen_once_over_all_feeds() {
     assert_eq!((first.stage, first.block), (Stage::Pending, head));
     assert_eq!(first.txs[0].to, Some(target));
     let mut seen = BTreeSet::from([first.txs[0].hash]);
-    let last = poke(&anvil, target).await;
+    let last = poke(anvil, target).await;
     sent.insert(last);
     while !seen.contains(&last) {
         let hash = pending(&mut source).await.txs[0].hash;
@@ -190,7 +224,7 @@ async fn state_of_anvil_is_read_at_a_block_and_not_at_the_head() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_goes_away_blinds_and_a_fallback_takes_over() {
+async fn a_node_that_goes_away_is_blindness() {
     let Some(first) = Anvil::start(&[]).await else { return };
     let url = first.ws();
     let mut source = RpcSource::start(pool(&[&url]), options(), None);

@@ -15,6 +15,8 @@ use crate::support::{
 const BLOCK: &str = "eth_getBlockByNumber";
 const RECEIPTS: &str = "eth_getBlockReceipts";
 
+type Lie = fn(&mut Value);
+
 /// A node at block 2 that then shows `fault` for block 3; what is said about it, and that block 3
 /// arrives once the fault is gone.
 async fn blind_then_recovered(fault: Fault) -> String {
@@ -65,7 +67,7 @@ async fn a_lying_bloom_is_found_out_where_headers_cannot_be_hashed() {
 
 #[tokio::test]
 async fn receipts_that_are_not_those_of_the_block_are_found_out() {
-    let lies: [(fn(&mut Value), &str); 8] = [
+    let lies: [(Lie, &str); 8] = [
         (|it| it.as_array_mut().unwrap().truncate(1), "but 1 receipts"),
         (|it| it.as_array_mut().unwrap().swap(0, 1), "is for transaction"),
         (|it| it[1]["logs"] = json!([]), "logs bloom"),
