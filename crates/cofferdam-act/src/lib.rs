@@ -5,6 +5,8 @@
 //! from state what became of it. There is no path to free calldata, value or delegatecall, and no key
 //! or authorisation signature can be printed.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "tests"))]
+
 mod abi;
 pub mod bundle;
 pub mod executor;

@@ -83,7 +83,7 @@ pub enum PrepareError {
     #[error("simulation on block {on} reverts: {revert}", on = on.number)]
     Reverted {
         /// Why.
-        revert: Revert,
+        revert: Box<Revert>,
         /// The head it was simulated on.
         on: BlockRef,
     },
@@ -258,7 +258,7 @@ impl Intent<'_> {
             let call = Call { from: *from, to, data: data.clone(), then: then.clone() };
             let done = network.simulate(&call).await?;
             if !done.succeeded {
-                let revert = Revert::of(&done.output);
+                let revert = Box::new(Revert::of(&done.output));
                 failure = PrepareError::Reverted { revert, on: done.on };
             } else if holds(self.effect, &done.then) == Some(false) {
                 failure = PrepareError::WithoutEffect { on: done.on };

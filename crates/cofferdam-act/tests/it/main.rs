@@ -5,4 +5,7 @@ mod anvil;
 mod bundle;
 mod executor;
 mod readiness;
+mod rpc;
+mod safe;
 mod support;
+mod world;
