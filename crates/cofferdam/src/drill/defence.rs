@@ -51,6 +51,7 @@ pub struct Stopwatch {
 }
 
 /// A dispatcher that tells the stopwatch.
+#[derive(Debug)]
 pub struct Timed<D>(pub D, pub Arc<Stopwatch>);
 
 impl<D: Dispatcher> Dispatcher for Timed<D> {

@@ -28,6 +28,12 @@ impl LocalWorld {
     }
 }
 
+impl Default for LocalWorld {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl World for LocalWorld {
     fn name(&self) -> &'static str {
         "the in-process chain"
