@@ -30,12 +30,20 @@ pub(crate) fn run(check: bool) -> Outcome {
 
 fn generated() -> Result<Vec<(String, String)>, Vec<String>> {
     let pretty = |value: &serde_json::Value| {
-        serde_json::to_string_pretty(value).map(|it| it + "\n").map_err(|it| crate::fail("schema", it))
+        serde_json::to_string_pretty(value)
+            .map(|it| it + "\n")
+            .map_err(|it| crate::fail("schema", it))
     };
-    let mut out = vec![("docs/reference/plan.schema.json".to_owned(), pretty(&cofferdam_core::plan::schema())?)];
-    let mut index = String::from("# Detectors\n\n| name | signal | sees | needs |\n| --- | --- | --- | --- |\n");
+    let mut out = vec![(
+        "docs/reference/plan.schema.json".to_owned(),
+        pretty(&cofferdam_core::plan::schema())?,
+    )];
+    let mut index = String::from(
+        "# Detectors\n\n| name | signal | sees | needs |\n| --- | --- | --- | --- |\n",
+    );
     for it in DETECTORS {
-        let needs: Vec<String> = it.meta.needs.iter().map(|need| format!("{need:?}").to_lowercase()).collect();
+        let needs: Vec<String> =
+            it.meta.needs.iter().map(|need| format!("{need:?}").to_lowercase()).collect();
         // Writing to a String cannot fail.
         let _ = writeln!(
             index,
@@ -46,7 +54,11 @@ fn generated() -> Result<Vec<(String, String)>, Vec<String>> {
             id = it.meta.id
         );
         let schema = serde_json::to_value((it.schema)()).map_err(|it| crate::fail("schema", it))?;
-        let page = format!("{}\n## Settings (JSON Schema)\n\n```json\n{}```\n", it.meta.docs.trim_end(), pretty(&schema)?);
+        let page = format!(
+            "{}\n## Settings (JSON Schema)\n\n```json\n{}```\n",
+            it.meta.docs.trim_end(),
+            pretty(&schema)?
+        );
         out.push((format!("docs/reference/detectors/{}.md", it.meta.id), page));
     }
     out.push(("docs/reference/detectors.md".to_owned(), index));

@@ -7,7 +7,17 @@ use crate::{fail, root};
 
 /// Third-party crates that must not reach a pure crate, even transitively.
 const IMPURE: &[&str] = &[
-    "alloy", "axum", "async-nats", "hyper", "mio", "rand", "reqwest", "revm", "sqlx", "sqlx-core", "tokio",
+    "alloy",
+    "axum",
+    "async-nats",
+    "hyper",
+    "mio",
+    "rand",
+    "reqwest",
+    "revm",
+    "sqlx",
+    "sqlx-core",
+    "tokio",
 ];
 
 /// One row of the table: the crate, whether it is pure, and what it may import.
@@ -59,7 +69,8 @@ fn parse(page: &str) -> BTreeMap<String, Row> {
     for line in page.lines().filter(|it| it.starts_with("| `cofferdam")) {
         let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
         let [name, tier, may, ..] = cells[..] else { continue };
-        let may = may.split(',').map(|it| it.trim().to_owned()).filter(|it| !it.is_empty()).collect();
+        let may =
+            may.split(',').map(|it| it.trim().to_owned()).filter(|it| !it.is_empty()).collect();
         out.insert(name.trim_matches('`').to_owned(), Row { pure: tier == "pure", may });
     }
     out
@@ -68,7 +79,9 @@ fn parse(page: &str) -> BTreeMap<String, Row> {
 /// Normal (not dev, not build) dependency edges by package name.
 fn graph() -> Result<BTreeMap<String, BTreeSet<String>>, Vec<String>> {
     let output = std::process::Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .args(["metadata", "--format-version", "1", "--locked"])
+        // Packages of other platforms need not be downloaded to know our own edges.
+        .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
         .current_dir(root())
         .output()
         .map_err(|it| fail("cargo metadata", it))?;
@@ -77,7 +90,8 @@ fn graph() -> Result<BTreeMap<String, BTreeSet<String>>, Vec<String>> {
     }
     let json: serde_json::Value =
         serde_json::from_slice(&output.stdout).map_err(|it| fail("cargo metadata", it))?;
-    let list = |value: &serde_json::Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
+    let list =
+        |value: &serde_json::Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
     let names: BTreeMap<String, String> =
         list(&json, "packages").iter().map(|it| (text(&it["id"]), text(&it["name"]))).collect();
@@ -116,7 +130,9 @@ mod tests {
 
     #[test]
     fn the_table_is_read() {
-        let table = super::parse("| `cofferdam-x` | pure | core, risk | text |\n| `cofferdam-y` | rim | * | t |");
+        let table = super::parse(
+            "| `cofferdam-x` | pure | core, risk | text |\n| `cofferdam-y` | rim | * | t |",
+        );
         assert!(table["cofferdam-x"].pure && table["cofferdam-x"].may.contains("risk"));
         assert!(!table["cofferdam-y"].pure && table["cofferdam-y"].may.contains("*"));
     }

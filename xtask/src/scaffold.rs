@@ -5,7 +5,8 @@ use std::path::Path;
 use crate::{Outcome, fail, root, say};
 
 pub(crate) fn run(kind: &str, id: &str) -> Outcome {
-    let plain = !id.is_empty() && id.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-');
+    let plain = !id.is_empty()
+        && id.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-');
     if !plain {
         return Err(vec![format!("`{id}` is not a kebab-case name")]);
     }
@@ -30,10 +31,13 @@ fn detector(id: &str) -> Outcome {
     let template = include_str!("../templates/detector.rs.txt");
     let page = include_str!("../templates/detector.md.txt");
     let camel: String = id.split('-').map(capitalised).collect();
-    let fill = |text: &str| text.replace("{id}", id).replace("{snake}", &snake).replace("{Camel}", &camel);
+    let fill =
+        |text: &str| text.replace("{id}", id).replace("{snake}", &snake).replace("{Camel}", &camel);
     write_new(&folder.join(format!("{snake}.rs")), &fill(template))?;
     write_new(&folder.join(format!("{snake}.md")), &fill(page))?;
-    say(&format!("now add `mod {snake};` and `&{snake}::ENTRY,` (sorted) to detectors/mod.rs, and run:\n  cargo nextest run -p cofferdam-detect {snake}\n  cargo xtask codegen"));
+    say(&format!(
+        "now add `mod {snake};` and `&{snake}::ENTRY,` (sorted) to detectors/mod.rs, and run:\n  cargo nextest run -p cofferdam-detect {snake}\n  cargo xtask codegen"
+    ));
     Ok(())
 }
 

@@ -72,7 +72,10 @@ fn long_functions(shown: &str, text: &str) -> Vec<String> {
         let length = lines.iter().skip(start).position(|it| **it == close).map_or(0, |it| it + 1);
         if length > FUNCTION_LINES_MAX {
             let name = line.trim();
-            out.push(format!("{shown}:{}: {length} lines in `{name}`, at most {FUNCTION_LINES_MAX}", start + 1));
+            out.push(format!(
+                "{shown}:{}: {length} lines in `{name}`, at most {FUNCTION_LINES_MAX}",
+                start + 1
+            ));
         }
     }
     out
