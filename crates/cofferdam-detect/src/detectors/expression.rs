@@ -280,6 +280,7 @@ impl Faults {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 mod tests {
     use cofferdam_core::ChainId;
     use expect_test::{Expect, expect};

@@ -12,7 +12,7 @@ use super::{
     event::Trigger,
     functions,
     int::Int,
-    typed::{Binary, Entity, Node, Place, Tables, Ty, Typed, Unary},
+    typed::{Binary, Entity, Node, Place, Tables, Ty, Typed, Unary, micros},
 };
 
 /// The most nodes of one expression, names of `let` replaced by what they stand for.
@@ -276,8 +276,7 @@ impl<'a> Checker<'a> {
         }
         let a = self.operand(operator, left)?;
         let b = self.operand(operator, right)?;
-        let compares = matches!(operation, Binary::Lt | Binary::Le | Binary::Gt | Binary::Ge);
-        let ty = if compares { Ty::Bool } else { Ty::Int };
+        let ty = if operation.is_comparison() { Ty::Bool } else { Ty::Int };
         self.binary(operation, a, b, ty, span)
     }
 
@@ -395,7 +394,7 @@ impl<'a> Checker<'a> {
         span: Span,
     ) -> Result<Typed, ExprError> {
         let node = match (a.constant(), b.constant()) {
-            (Some(a), Some(b)) => self.folded(operation.apply(a, b), span)?,
+            (Some(a), Some(b)) => self.folded(operation.apply(&a, &b), span)?,
             (None, Some(zero))
                 if zero == Int::ZERO && matches!(operation, Binary::Div | Binary::Rem) =>
             {
@@ -423,12 +422,6 @@ impl<'a> Checker<'a> {
         let wrong = |fault| self.fail(Wrong::new(span, format!("this always faults: {fault}")));
         value.map(Node::Const).map_err(wrong)
     }
-}
-
-/// Dollars as an integer: micro-dollars.
-pub(crate) fn micros(value: cofferdam_core::Usd) -> Int {
-    let magnitude = alloy_primitives::U256::from(value.0.unsigned_abs());
-    Int::signed(magnitude, value.0 < 0)
 }
 
 /// How to make one type of another, if there is a way.

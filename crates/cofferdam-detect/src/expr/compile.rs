@@ -45,14 +45,53 @@ pub(crate) enum Operand {
 /// One operation. Targets are indices of operations further on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
-    Move { to: u8, a: Operand },
-    Unary { op: Unary, to: u8, a: Operand },
-    Binary { op: Binary, to: u8, a: Operand, b: Operand },
-    MulDiv { to: u8, a: Operand, b: Operand, c: Operand },
-    In { to: u8, a: Operand, list: u16 },
-    Usd { to: u8, amount: Operand, token: Operand },
-    SkipIf { a: Operand, is: bool, target: u16 },
-    Skip { target: u16 },
+    Move {
+        to: u8,
+        a: Operand,
+    },
+    Unary {
+        op: Unary,
+        to: u8,
+        a: Operand,
+    },
+    Binary {
+        op: Binary,
+        to: u8,
+        a: Operand,
+        b: Operand,
+    },
+    MulDiv {
+        to: u8,
+        a: Operand,
+        b: Operand,
+        c: Operand,
+    },
+    In {
+        to: u8,
+        a: Operand,
+        list: u16,
+    },
+    Usd {
+        to: u8,
+        amount: Operand,
+        token: Operand,
+    },
+    /// Skips if the comparison is (not) true.
+    Compare {
+        op: Binary,
+        a: Operand,
+        b: Operand,
+        is: bool,
+        target: u16,
+    },
+    SkipIf {
+        a: Operand,
+        is: bool,
+        target: u16,
+    },
+    Skip {
+        target: u16,
+    },
 }
 
 /// Compiles `typed`.
@@ -125,39 +164,79 @@ impl Compiler {
                 self.lists.push(items.clone());
                 self.push(Op::In { to, a, list }, place);
             }
-            Node::And(a, b) => self.logic(a, b, false, to)?,
-            Node::Or(a, b) => self.logic(a, b, true, to)?,
+            Node::And(..) | Node::Or(..) => self.logic(typed, to)?,
             Node::If(parts) => self.choice(parts, to)?,
         }
         Ok(Operand::Register(to))
     }
 
-    /// Skips `b` if `a` is `decided`.
-    fn logic(&mut self, a: &Typed, b: &Typed, decided: bool, to: u8) -> Result<(), (Place, Wrong)> {
-        self.into_register(a, to)?;
-        let skip = self.ops.len();
-        let a = Operand::Register(to);
-        self.push(Op::SkipIf { a, is: decided, target: 0 }, b.place);
-        self.into_register(b, to)?;
-        self.land(skip);
+    /// The value of an `and` or `or`.
+    fn logic(&mut self, typed: &Typed, to: u8) -> Result<(), (Place, Wrong)> {
+        let mut skips = Vec::new();
+        self.branch(typed, false, to, &mut skips)?;
+        let (yes, no) = (self.constant(Int::ONE), self.constant(Int::ZERO));
+        self.push(Op::Move { to, a: yes }, typed.place);
+        let leave = self.ops.len();
+        self.push(Op::Skip { target: 0 }, typed.place);
+        self.land(&skips);
+        self.push(Op::Move { to, a: no }, typed.place);
+        self.land(&[leave]);
+        Ok(())
+    }
+
+    /// Emits what falls through unless `typed` is `on`; the jumps taken then are added to `skips`.
+    fn branch(
+        &mut self,
+        typed: &Typed,
+        on: bool,
+        to: u8,
+        skips: &mut Vec<usize>,
+    ) -> Result<(), (Place, Wrong)> {
+        let target = 0;
+        match &typed.node {
+            Node::Unary(Unary::Not, a) => return self.branch(a, !on, to, skips),
+            Node::And(a, b) | Node::Or(a, b) => {
+                // An `and` is false as soon as one side is, an `or` true.
+                let decided = matches!(typed.node, Node::Or(..));
+                if on == decided {
+                    self.branch(a, on, to, skips)?;
+                    return self.branch(b, on, to, skips);
+                }
+                let mut here = Vec::new();
+                self.branch(a, decided, to, &mut here)?;
+                self.branch(b, on, to, skips)?;
+                self.land(&here);
+                return Ok(());
+            }
+            Node::Binary(op, a, b) if op.is_comparison() => {
+                let a = self.emit(a, to)?;
+                let b = self.emit(b, above(a, to))?;
+                skips.push(self.ops.len());
+                self.push(Op::Compare { op: *op, a, b, is: on, target }, typed.place);
+            }
+            _ => {
+                let a = self.emit(typed, to)?;
+                skips.push(self.ops.len());
+                self.push(Op::SkipIf { a, is: on, target }, typed.place);
+            }
+        }
         Ok(())
     }
 
     fn choice(&mut self, parts: &[Typed; 3], to: u8) -> Result<(), (Place, Wrong)> {
         let [condition, yes, no] = parts;
-        let a = self.emit(condition, to)?;
-        let skip = self.ops.len();
-        self.push(Op::SkipIf { a, is: false, target: 0 }, condition.place);
-        self.into_register(yes, to)?;
+        let mut skips = Vec::new();
+        self.branch(condition, false, to, &mut skips)?;
+        self.put_in_register(yes, to)?;
         let leave = self.ops.len();
         self.push(Op::Skip { target: 0 }, yes.place);
-        self.land(skip);
-        self.into_register(no, to)?;
-        self.land(leave);
+        self.land(&skips);
+        self.put_in_register(no, to)?;
+        self.land(&[leave]);
         Ok(())
     }
 
-    fn into_register(&mut self, typed: &Typed, to: u8) -> Result<(), (Place, Wrong)> {
+    fn put_in_register(&mut self, typed: &Typed, to: u8) -> Result<(), (Place, Wrong)> {
         let a = self.emit(typed, to)?;
         if a != Operand::Register(to) {
             self.push(Op::Move { to, a }, typed.place);
@@ -165,11 +244,17 @@ impl Compiler {
         Ok(())
     }
 
-    /// Makes the jump at `from` go to what is emitted next.
-    fn land(&mut self, from: usize) {
+    /// Makes the jumps at `from` go to what is emitted next.
+    fn land(&mut self, from: &[usize]) {
         let here = index(self.ops.len());
-        if let Some(Op::SkipIf { target, .. } | Op::Skip { target }) = self.ops.get_mut(from) {
-            *target = here;
+        for at in from {
+            let jump = self.ops.get_mut(*at);
+            if let Some(
+                Op::SkipIf { target, .. } | Op::Skip { target } | Op::Compare { target, .. },
+            ) = jump
+            {
+                *target = here;
+            }
         }
     }
 

@@ -110,8 +110,9 @@ impl fmt::Display for ExprError {
     }
 }
 
-/// Why an evaluation has no result.
+/// Why an evaluation has no result. A whole word for the sake of results, as the sign of an integer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+#[repr(u64)]
 pub(crate) enum Fault {
     #[error("the result has more than 256 bits")]
     Overflow,

@@ -48,8 +48,8 @@ impl Default for Registers {
 impl Registers {
     // The mask keeps the index within the array, whatever the program says.
     #[inline]
-    fn get(&self, index: u8) -> Int {
-        self.0[usize::from(index) & (REGISTERS - 1)]
+    fn get(&self, index: u8) -> &Int {
+        &self.0[usize::from(index) & (REGISTERS - 1)]
     }
 
     #[inline]
@@ -81,7 +81,8 @@ impl Program {
             }
         }
         let trap = |fault| Trap { fault, place: self.place };
-        self.fetch(self.result, inputs, registers).map_err(trap)
+        let mut field = Int::ZERO;
+        self.fetch(self.result, inputs, registers, &mut field).copied().map_err(trap)
     }
 
     #[inline]
@@ -91,30 +92,39 @@ impl Program {
         inputs: Inputs<'_, S>,
         registers: &mut Registers,
     ) -> Result<Option<u16>, Fault> {
+        // Operands are borrowed where they lie; only a field is put here first.
+        let (mut x, mut y, mut z) = (Int::ZERO, Int::ZERO, Int::ZERO);
         let (to, value) = match *op {
             Op::Binary { op, to, a, b } => {
-                let a = self.fetch(a, inputs, registers)?;
-                (to, op.apply(a, self.fetch(b, inputs, registers)?)?)
+                let a = self.fetch(a, inputs, registers, &mut x)?;
+                let b = self.fetch(b, inputs, registers, &mut y)?;
+                (to, op.apply(a, b)?)
             }
-            Op::Move { to, a } => (to, self.fetch(a, inputs, registers)?),
-            Op::Unary { op, to, a } => (to, op.apply(self.fetch(a, inputs, registers)?)?),
+            Op::Compare { op, a, b, is, target } => {
+                let a = self.fetch(a, inputs, registers, &mut x)?;
+                let b = self.fetch(b, inputs, registers, &mut y)?;
+                return Ok((op.compare(a, b) == is).then_some(target));
+            }
+            Op::Move { to, a } => (to, *self.fetch(a, inputs, registers, &mut x)?),
+            Op::Unary { op, to, a } => (to, op.apply(*self.fetch(a, inputs, registers, &mut x)?)?),
             Op::MulDiv { to, a, b, c } => {
-                let a = self.fetch(a, inputs, registers)?;
-                let b = self.fetch(b, inputs, registers)?;
-                (to, a.mul_div(b, self.fetch(c, inputs, registers)?)?)
+                let a = self.fetch(a, inputs, registers, &mut x)?;
+                let b = self.fetch(b, inputs, registers, &mut y)?;
+                let c = self.fetch(c, inputs, registers, &mut z)?;
+                (to, a.mul_div(*b, *c)?)
             }
             Op::In { to, a, list } => {
-                let value = self.fetch(a, inputs, registers)?;
+                let value = self.fetch(a, inputs, registers, &mut x)?;
                 let list = self.lists.get(usize::from(list)).ok_or(Fault::Damaged)?;
-                (to, Int::truth(list.binary_search(&value).is_ok()))
+                (to, Int::truth(list.binary_search(value).is_ok()))
             }
             Op::Usd { to, amount, token } => {
-                let amount = self.fetch(amount, inputs, registers)?;
-                let token = self.fetch(token, inputs, registers)?;
-                (to, in_usd(inputs.prices, amount, token)?)
+                let amount = self.fetch(amount, inputs, registers, &mut x)?;
+                let token = self.fetch(token, inputs, registers, &mut y)?;
+                (to, in_usd(inputs.prices, *amount, *token)?)
             }
             Op::SkipIf { a, is, target } => {
-                let skip = self.fetch(a, inputs, registers)?.is_true() == is;
+                let skip = self.fetch(a, inputs, registers, &mut x)?.is_true() == is;
                 return Ok(skip.then_some(target));
             }
             Op::Skip { target } => return Ok(Some(target)),
@@ -124,25 +134,29 @@ impl Program {
     }
 
     #[inline]
-    fn fetch<S: Source>(
-        &self,
+    fn fetch<'a, S: Source>(
+        &'a self,
         operand: Operand,
-        inputs: Inputs<'_, S>,
-        registers: &Registers,
-    ) -> Value {
-        let damaged = || Err(Fault::Damaged);
+        inputs: Inputs<'a, S>,
+        registers: &'a Registers,
+        field: &'a mut Int,
+    ) -> Result<&'a Int, Fault> {
+        let known = |it: Option<&'a Value>| match it {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(fault)) => Err(*fault),
+            None => Err(Fault::Damaged),
+        };
         match operand {
             Operand::Register(index) => Ok(registers.get(index)),
             Operand::Constant(index) => {
-                self.constants.get(usize::from(index)).copied().ok_or(Fault::Damaged)
+                self.constants.get(usize::from(index)).ok_or(Fault::Damaged)
             }
-            Operand::Field(field) => inputs.source.field(field),
-            Operand::Slot(index) => {
-                inputs.slots.get(usize::from(index)).map_or_else(damaged, |it| *it)
+            Operand::Field(of) => {
+                *field = inputs.source.field(of)?;
+                Ok(field)
             }
-            Operand::Window(index) => {
-                inputs.windows.get(usize::from(index)).map_or_else(damaged, |it| *it)
-            }
+            Operand::Slot(index) => known(inputs.slots.get(usize::from(index))),
+            Operand::Window(index) => known(inputs.windows.get(usize::from(index))),
         }
     }
 }
@@ -173,8 +187,5 @@ fn answered(tables: &Tables, readings: &Readings, slot: &Slot) -> Value {
 fn in_usd(prices: &[Price], amount: Int, token: Int) -> Value {
     let found = prices.binary_search_by(|it| it.token.cmp(&token)).ok();
     let price = found.and_then(|it| prices.get(it)).ok_or(Fault::Unpriced)?;
-    let scale = alloy_primitives::U256::from(10);
-    let scale = scale.checked_pow(alloy_primitives::U256::from(price.decimals));
-    let scale = Int::unsigned(scale.ok_or(Fault::Overflow)?);
-    amount.mul_div(super::check::micros(price.price), scale)
+    amount.mul_div(price.micros, price.scale)
 }

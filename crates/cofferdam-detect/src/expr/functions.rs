@@ -6,7 +6,7 @@ use cofferdam_core::read::StateRead;
 use super::{
     abi::{AbiType, Signature},
     ast::{Call, Expr, Kind},
-    check::{Checker, micros},
+    check::Checker,
     error::{ExprError, Span, Wrong, nearest},
     int::Int,
     typed::{Binary, Node, Slot, Take, Ty, Typed, Unary, WindowNode},
@@ -212,11 +212,8 @@ fn usd(cx: &mut Checker<'_>, amount: &Expr, token: &Expr, span: Span) -> Result<
         let wrong = Wrong::new(at, "the plan has no price for this token");
         return Err(cx.fail(wrong.hint("list it under the entity's `assets`")));
     };
-    let scale = U256::from(10).checked_pow(U256::from(price.decimals)).map(Int::unsigned);
-    let wrong = || cx.fail(Wrong::new(at, "the asset has too many decimals"));
-    let scale = scale.ok_or_else(wrong)?;
-    let rate = cx.typed(Ty::Int, Node::Const(micros(price.price)), span);
-    let scale = cx.typed(Ty::Int, Node::Const(scale), span);
+    let rate = cx.typed(Ty::Int, Node::Const(price.micros), span);
+    let scale = cx.typed(Ty::Int, Node::Const(price.scale), span);
     cx.mul_div([amount, rate, scale], span)
 }
 

@@ -16,19 +16,30 @@ use super::error::Fault;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Int {
     magnitude: U256,
-    negative: bool,
+    sign: Sign,
+}
+
+/// A whole word, so that an [`Int`] and a result of one are copied word by word: with a byte in it the
+/// copies are misaligned and cost three times the arithmetic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(u64)]
+enum Sign {
+    #[default]
+    Plus,
+    Minus,
 }
 
 impl Int {
-    pub(crate) const ZERO: Self = Self { magnitude: U256::ZERO, negative: false };
-    pub(crate) const ONE: Self = Self { magnitude: U256::ONE, negative: false };
+    pub(crate) const ZERO: Self = Self { magnitude: U256::ZERO, sign: Sign::Plus };
+    pub(crate) const ONE: Self = Self { magnitude: U256::ONE, sign: Sign::Plus };
 
     pub(crate) const fn unsigned(magnitude: U256) -> Self {
-        Self { magnitude, negative: false }
+        Self { magnitude, sign: Sign::Plus }
     }
 
     pub(crate) fn signed(magnitude: U256, negative: bool) -> Self {
-        Self { magnitude, negative: negative && !magnitude.is_zero() }
+        let minus = negative && !magnitude.is_zero();
+        Self { magnitude, sign: if minus { Sign::Minus } else { Sign::Plus } }
     }
 
     pub(crate) const fn truth(value: bool) -> Self {
@@ -43,7 +54,7 @@ impl Int {
     /// The 256-bit two's complement, if the number is an `int256`.
     pub(crate) fn twos_complement(self) -> Option<U256> {
         let limit = U256::ONE << 255;
-        match self.negative {
+        match self.is_negative() {
             true => (self.magnitude <= limit).then(|| self.magnitude.wrapping_neg()),
             false => (self.magnitude < limit).then_some(self.magnitude),
         }
@@ -54,7 +65,7 @@ impl Int {
     }
 
     pub(crate) const fn is_negative(self) -> bool {
-        self.negative
+        matches!(self.sign, Sign::Minus)
     }
 
     pub(crate) fn is_true(self) -> bool {
@@ -67,19 +78,19 @@ impl Int {
     }
 
     pub(crate) fn add(self, other: Self) -> Result<Self, Fault> {
-        if self.negative == other.negative {
+        if self.sign == other.sign {
             let sum = self.magnitude.checked_add(other.magnitude).ok_or(Fault::Overflow)?;
-            return Ok(Self::signed(sum, self.negative));
+            return Ok(Self::signed(sum, self.is_negative()));
         }
         let (gap, swapped) = match self.magnitude.cmp(&other.magnitude) {
             Ordering::Less => (other.magnitude - self.magnitude, true),
             _ => (self.magnitude - other.magnitude, false),
         };
-        Ok(Self::signed(gap, if swapped { other.negative } else { self.negative }))
+        Ok(Self::signed(gap, if swapped { other.is_negative() } else { self.is_negative() }))
     }
 
     pub(crate) fn neg(self) -> Self {
-        Self::signed(self.magnitude, !self.negative)
+        Self::signed(self.magnitude, !self.is_negative())
     }
 
     pub(crate) fn sub(self, other: Self) -> Result<Self, Fault> {
@@ -88,20 +99,20 @@ impl Int {
 
     pub(crate) fn mul(self, other: Self) -> Result<Self, Fault> {
         let product = self.magnitude.checked_mul(other.magnitude).ok_or(Fault::Overflow)?;
-        Ok(Self::signed(product, self.negative != other.negative))
+        Ok(Self::signed(product, self.sign != other.sign))
     }
 
     /// Truncates toward zero.
     pub(crate) fn div(self, other: Self) -> Result<Self, Fault> {
         let quotient = self.magnitude.checked_div(other.magnitude);
         let quotient = quotient.ok_or(Fault::DivisionByZero)?;
-        Ok(Self::signed(quotient, self.negative != other.negative))
+        Ok(Self::signed(quotient, self.sign != other.sign))
     }
 
     /// The remainder of [`Int::div`]: it has the sign of `self`.
     pub(crate) fn rem(self, other: Self) -> Result<Self, Fault> {
         let rest = self.magnitude.checked_rem(other.magnitude).ok_or(Fault::DivisionByZero)?;
-        Ok(Self::signed(rest, self.negative))
+        Ok(Self::signed(rest, self.is_negative()))
     }
 
     /// `self` × `times` ÷ `over`, exact in 512 bits, then truncated toward zero.
@@ -109,7 +120,7 @@ impl Int {
         if over.magnitude.is_zero() {
             return Err(Fault::DivisionByZero);
         }
-        let negative = (self.negative != times.negative) != over.negative;
+        let negative = (self.sign != times.sign) != over.is_negative();
         if let Some(product) = self.magnitude.checked_mul(times.magnitude) {
             return Ok(Self::signed(product / over.magnitude, negative));
         }
@@ -122,7 +133,7 @@ impl Int {
 
     /// The greatest integer whose square is not above `self` (Newton's method from above).
     pub(crate) fn sqrt(self) -> Result<Self, Fault> {
-        if self.negative {
+        if self.is_negative() {
             return Err(Fault::NegativeRoot);
         }
         let value = self.magnitude;
@@ -150,7 +161,7 @@ impl Int {
         let digits = format!("{:0>width$}", self.magnitude, width = places + 1);
         let (whole, fraction) = digits.split_at(digits.len().saturating_sub(places));
         let fraction = fraction.trim_end_matches('0');
-        let sign = if self.negative { "-" } else { "" };
+        let sign = if self.is_negative() { "-" } else { "" };
         let point = if fraction.is_empty() { "" } else { "." };
         format!("{sign}{whole}{point}{fraction}")
     }
@@ -176,7 +187,7 @@ impl From<B256> for Int {
 
 impl Ord for Int {
     fn cmp(&self, other: &Self) -> Ordering {
-        match (self.negative, other.negative) {
+        match (self.is_negative(), other.is_negative()) {
             (false, false) => self.magnitude.cmp(&other.magnitude),
             (true, true) => other.magnitude.cmp(&self.magnitude),
             (false, true) => Ordering::Greater,
@@ -193,7 +204,7 @@ impl PartialOrd for Int {
 
 impl fmt::Display for Int {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", if self.negative { "-" } else { "" }, self.magnitude)
+        write!(f, "{}{}", if self.is_negative() { "-" } else { "" }, self.magnitude)
     }
 }
 

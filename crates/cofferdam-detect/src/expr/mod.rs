@@ -6,6 +6,11 @@
 //! **Invariant:** an expression that loads cannot go wrong except by a [`Fault`](error::Fault), and
 //! a fault is reported, never read as *false*. Time and memory per event are bounded at load.
 
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")
+)]
+
 mod abi;
 mod ast;
 mod check;

@@ -206,12 +206,12 @@ fn prices(entity: &cofferdam_core::plan::Entity) -> Vec<Price> {
     let mut prices: Vec<Price> = entity
         .assets
         .iter()
-        .map(|it| {
+        .filter_map(|it| {
             let token = match it.token {
                 AssetId::Native => Int::ZERO,
                 AssetId::Token(token) => Int::from(token),
             };
-            Price { token, decimals: it.decimals, price: it.price.0 }
+            Price::new(token, it.decimals, it.price.0)
         })
         .collect();
     prices.sort_by_key(|it| it.token);

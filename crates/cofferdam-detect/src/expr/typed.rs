@@ -1,6 +1,6 @@
 //! Expressions with names resolved, types known and constants folded.
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, U256};
 use cofferdam_core::{Usd, read::StateRead};
 
 use super::{abi::AbiType, error::Span, event::Field, int::Int, window::Aggregate};
@@ -135,8 +135,23 @@ pub(crate) struct WindowNode {
 pub(crate) struct Price {
     /// The token as a number; zero for the native asset.
     pub(crate) token: Int,
-    pub(crate) decimals: u8,
-    pub(crate) price: Usd,
+    /// Micro-dollars of one whole token.
+    pub(crate) micros: Int,
+    /// Base units in one whole token.
+    pub(crate) scale: Int,
+}
+
+impl Price {
+    /// `None` if a whole token has more base units than 256 bits can tell.
+    pub(crate) fn new(token: Int, decimals: u8, price: Usd) -> Option<Self> {
+        let scale = U256::from(10).checked_pow(U256::from(decimals))?;
+        Some(Self { token, micros: micros(price), scale: Int::unsigned(scale) })
+    }
+}
+
+/// Dollars as an integer: micro-dollars.
+pub(crate) fn micros(value: Usd) -> Int {
+    Int::signed(U256::from(value.0.unsigned_abs()), value.0 < 0)
 }
 
 /// What names stand for besides the event's fields.
@@ -205,22 +220,36 @@ impl Binary {
     /// # Errors
     /// A fault of the operation.
     #[inline]
-    pub(crate) fn apply(self, a: Int, b: Int) -> Result<Int, super::error::Fault> {
+    pub(crate) fn apply(self, a: &Int, b: &Int) -> Result<Int, super::error::Fault> {
         match self {
-            Self::Add => a.add(b),
-            Self::Sub => a.sub(b),
-            Self::Mul => a.mul(b),
-            Self::Div => a.div(b),
-            Self::Rem => a.rem(b),
-            Self::Eq => Ok(Int::truth(a == b)),
-            Self::Ne => Ok(Int::truth(a != b)),
-            Self::Lt => Ok(Int::truth(a < b)),
-            Self::Le => Ok(Int::truth(a <= b)),
-            Self::Gt => Ok(Int::truth(a > b)),
-            Self::Ge => Ok(Int::truth(a >= b)),
-            Self::Min => Ok(a.min(b)),
-            Self::Max => Ok(a.max(b)),
-            Self::AbsDiff => a.abs_diff(b),
+            Self::Add => a.add(*b),
+            Self::Sub => a.sub(*b),
+            Self::Mul => a.mul(*b),
+            Self::Div => a.div(*b),
+            Self::Rem => a.rem(*b),
+            Self::Min => Ok(*a.min(b)),
+            Self::Max => Ok(*a.max(b)),
+            Self::AbsDiff => a.abs_diff(*b),
+            _ => Ok(Int::truth(self.compare(a, b))),
         }
+    }
+
+    /// The comparison it is; false for an operation that is none.
+    #[inline]
+    pub(crate) fn compare(self, a: &Int, b: &Int) -> bool {
+        match self {
+            Self::Eq => a == b,
+            Self::Ne => a != b,
+            Self::Lt => a < b,
+            Self::Le => a <= b,
+            Self::Gt => a > b,
+            Self::Ge => a >= b,
+            _ => false,
+        }
+    }
+
+    /// Whether it compares.
+    pub(crate) fn is_comparison(self) -> bool {
+        matches!(self, Self::Eq | Self::Ne | Self::Lt | Self::Le | Self::Gt | Self::Ge)
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn trigger() -> Trigger {
 
 pub(super) fn entity() -> Entity {
     let price =
-        |token: Int, decimals, dollars| Price { token, decimals, price: Usd::whole(dollars) };
+        |token: Int, decimals, dollars| Price::new(token, decimals, Usd::whole(dollars)).unwrap();
     Entity {
         accounts: vec![VAULT],
         prices: vec![price(Int::ZERO, 18, 2_000), price(Int::from(TOKEN), 6, 1)],
