@@ -11,6 +11,7 @@
 //! [`Answer::Unavailable`]: cofferdam_core::read::Answer::Unavailable
 
 mod asked;
+mod balances;
 mod blind;
 mod calendar;
 mod detectors;

@@ -262,7 +262,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use alloy_primitives::{Address, B256, Bytes, Log};
-    use cofferdam_core::{ChainId, Class, Fact, Severity, Tx};
+    use cofferdam_core::{ChainId, Class, Fact, Severity, Tx, Usd};
     use proptest::prelude::*;
 
     use super::RuleSet;
@@ -360,6 +360,40 @@ mod tests {
             told,
             [(Class::Blind, Severity::High, "vault"), (Class::Blind, Severity::Medium, "vault")]
         );
+    }
+
+    #[test]
+    fn an_attack_that_is_split_renamed_or_scaled_is_found_all_the_same() {
+        for (parts, scale, thief) in
+            [(1, 1, "0xec"), (2, 1, "0xfeed"), (8, 1, "0xee"), (4, 20, "0xe1")]
+        {
+            let (mut text, whole) = (String::new(), 600_000 * scale);
+            for part in 0..parts {
+                let left = |part: u32| 1_000_000 * scale - whole / parts * part;
+                text += &format!(
+                    "
+                    block {}
+                      read token 0x70 of 0xaa {}e18 -> {}e18
+                      tx 0xee -> {thief}
+                        transfer 0x70 {}e18 from 0xaa to {thief}
+                    ",
+                    part + 1,
+                    left(part),
+                    left(part + 1),
+                    whole / parts,
+                );
+            }
+            let mut rules = outflow();
+            let findings: Vec<_> =
+                parse(&text).iter().flat_map(|it| rules.observe(it).findings).collect();
+            let lost = findings.iter().fold(Usd::ZERO, |sum, it| sum.plus(it.loss));
+            assert_eq!(
+                findings.last().map(|it| it.severity),
+                Some(Severity::Critical),
+                "{parts} parts"
+            );
+            assert_eq!(lost, Usd::whole(i128::from(whole)), "every dollar is told once");
+        }
     }
 
     fn interest() -> impl Strategy<Value = Interest> {

@@ -22,6 +22,10 @@ const CALLBACKS: &[[u8; 4]] = &[
 /// `uniswapV2Call(address,uint256,uint256,bytes)`
 pub(crate) const UNISWAP_V2_CALL: [u8; 4] = hex!("10d1e85c");
 
+/// Transactions after which a sender is a service: an exchange that sweeps deposits to itself, not
+/// somebody who has just prepared an attack. To look like one costs 10,000 transactions.
+const SERVICE_NONCE: u64 = 10_000;
+
 /// One sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Sign {
@@ -66,6 +70,11 @@ pub(crate) fn initiators(tx: &Tx, is_ours: impl Fn(Address) -> bool) -> Vec<Addr
         }
     }
     cluster
+}
+
+/// Whether the sender has been at it for long.
+pub(crate) fn is_service(tx: &Tx) -> bool {
+    tx.nonce >= SERVICE_NONCE
 }
 
 /// Whether `tx` borrows within itself: an event of a lender, or a call by which one calls its borrower.

@@ -1,3 +1,5 @@
+//! S08: code, admin, owner, role or guarded state of an entity changed unexpectedly. The page beside this file says how and with which limits.
+
 use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256, U256, uint};
@@ -54,6 +56,9 @@ struct Settings {
     /// Code hashes that were reviewed, as `approved-implementations`.
     #[schemars(with = "Vec<String>")]
     approved_code_hashes: Vec<B256>,
+    /// Whether code that vanishes (self-destruct) is critical rather than high. Set it for libraries and
+    /// implementations that other contracts run; wallets and auctions end this way every day.
+    destruction_critical: bool,
     /// Roles (besides the default admin role 0x00…00) whose grant is critical.
     #[schemars(with = "Vec<String>")]
     critical_roles: Vec<B256>,
@@ -197,6 +202,9 @@ impl ControlChange {
                 Severity::High
             }
             Fact::CodeChanged { before: None, .. } => Severity::High,
+            Fact::CodeChanged { after: None, .. } if !self.settings.destruction_critical => {
+                Severity::High
+            }
             _ if kind == Kind::RoleLost => return None,
             _ => Severity::Critical,
         })
@@ -363,7 +371,7 @@ mod tests {
             expect![[r#"
                 1 critical control-change 0xaa $0.00: implementation is now 0x0000000000000000000000000000000000000Bad
                 2 critical control-change 0xaa $0.00: slot of implementation holds 0x0000000000000000000000000000000000000Bad
-                3 critical control-change 0xaa $0.00: code is now none, was 0x0000000000000000000000000000000000000000000000000000000000000001
+                3 high control-change 0xaa $0.00: code is now none, was 0x0000000000000000000000000000000000000000000000000000000000000001
             "#]],
         );
     }

@@ -1,3 +1,5 @@
+//! S22: an authority we rely on is used up, about to expire, revoked or cannot pay its fee. The page beside this file says how and with which limits.
+
 use std::collections::BTreeSet;
 
 use alloy_primitives::{Address, B256, Bytes, U256};

@@ -1,3 +1,5 @@
+//! S16: assets were pushed into a contract that issues shares without asking for any. The page beside this file says how and with which limits.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, U256};

@@ -1,3 +1,5 @@
+//! S15: a market with almost no shares was inflated, or its shares were borrowed against. The page beside this file says how and with which limits.
+
 use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, U256};

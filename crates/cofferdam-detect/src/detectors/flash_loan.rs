@@ -1,3 +1,5 @@
+//! S05: borrowed money, a profit for the borrower and a loss for an entity in one transaction. The page beside this file says how and with which limits.
+
 use cofferdam_core::{
     Class, Finding, Severity, Tx, Usd,
     finding::Evidence,
@@ -37,6 +39,8 @@ struct Settings {
     share: BasisPoints,
     /// A loss above this share is critical.
     critical: BasisPoints,
+    /// A profit above this is critical.
+    critical_profit: UsdText,
     /// How far plan prices may be off when one asset came in for another.
     price_tolerance: BasisPoints,
     /// Whether a profit at the entity's cost is reported only if a flash loan is in the transaction.
@@ -49,6 +53,7 @@ impl Default for Settings {
             min_profit: UsdText(Usd::whole(10_000)),
             share: BasisPoints(5_000),
             critical: BasisPoints(100_000),
+            critical_profit: UsdText(Usd::whole(100_000)),
             price_tolerance: BasisPoints(300_000),
             require_loan: true,
         }
@@ -89,7 +94,7 @@ impl FlashLoan {
         if profit < settings.min_profit.0 || share < settings.share.0 {
             return None;
         }
-        let critical = share >= settings.critical.0;
+        let critical = share >= settings.critical.0 || profit >= settings.critical_profit.0;
         let severity = if critical { Severity::Critical } else { Severity::High };
         let about = About { tx: Some(tx), entity: &ward.id, subject: loss.subject };
         let with = if borrowed { "a flash loan" } else { "its own means" };
@@ -152,10 +157,16 @@ mod tests {
               tx 0xee -> 0xec
                 call 0x99 0xec 0x10d1e85c
                 transfer 0x70 500000e18 from 0xaa to 0xee
+            block 3
+              read token 0x70 of 0xaa 10000000e18 -> 9900000e18
+              tx 0xee -> 0xec
+                call 0x99 0xec 0x10d1e85c
+                transfer 0x70 100000e18 from 0xaa to 0xee
             ",
             expect![[r#"
                 1 high flash-loan 0xaa $30,000: $30,000 of profit with a flash loan against a loss of $30,000
                 2 critical flash-loan 0xaa $500,000: $500,000 of profit with a flash loan against a loss of $500,000
+                3 critical flash-loan 0xaa $100,000: $100,000 of profit with a flash loan against a loss of $100,000
             "#]],
         );
     }

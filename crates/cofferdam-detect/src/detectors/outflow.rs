@@ -1,6 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet};
+//! S01: an entity paid out a large share of its holdings for nothing. The page beside this file says how and with which limits.
 
-use alloy_primitives::{I256, U256};
+use std::collections::BTreeSet;
+
 use cofferdam_core::{
     AccountId, Class, Finding, Severity, Tx, Usd,
     finding::Evidence,
@@ -12,13 +13,13 @@ use serde::Deserialize;
 
 use crate::{
     BuildCx, BuildError, Context, Detector, Entry, Interest, MemoError, Meta, Need, Question,
+    balances::Explained,
     flows,
     loss::{self, Loss, Terms},
     ratio::{percent, usd_ppm},
-    reads,
     report::{About, Voice, group},
     suspicion::Sign,
-    watch::{Ward, Wards, value},
+    watch::{Ward, Wards},
     window::{Sum, Windows},
 };
 
@@ -50,6 +51,8 @@ struct Settings {
     min_loss: UsdText,
     /// Losses below this are never critical.
     critical_loss: UsdText,
+    /// A loss of at least this that is above the critical share is critical without any sign.
+    alone_loss: UsdText,
     /// If the holdings are unknown (and the entity has no `value-at-risk`): the loss that counts as
     /// a critical share.
     unknown_loss: UsdText,
@@ -68,6 +71,7 @@ impl Default for Settings {
             window: DurationText(300_000),
             min_loss: UsdText(Usd::whole(10_000)),
             critical_loss: UsdText(Usd::whole(50_000)),
+            alone_loss: UsdText(Usd::whole(10_000_000)),
             unknown_loss: UsdText(Usd::whole(1_000_000)),
             price_tolerance: BasisPoints(300_000),
             recipients: Vec::new(),
@@ -83,9 +87,8 @@ struct Outflow {
     wards: Wards,
     /// By entity name: the losses of the window.
     windows: Windows,
-    /// What the logs and calls of the block explain, by entity and asset, net out in base units.
-    /// Empty between observations.
-    explained: BTreeMap<(usize, usize), I256>,
+    /// What logs and calls explain. Empty between observations.
+    explained: Explained,
     /// Entities reported in this observation. Empty between observations.
     told: BTreeSet<usize>,
 }
@@ -112,7 +115,7 @@ impl Outflow {
             settings,
             terms,
             wards,
-            explained: BTreeMap::new(),
+            explained: Explained::default(),
             told: BTreeSet::new(),
         })
     }
@@ -122,9 +125,10 @@ impl Outflow {
         let settings = &self.settings;
         let untold = window.all.minus(window.told);
         let suspect = !loss.signs.is_empty();
-        let held = Some(window.held).filter(|it| *it > Usd::ZERO).or(ward.value_at_risk);
-        let Some(held) = held else {
-            let critical = suspect && window.suspect >= settings.unknown_loss.0;
+        let known = Some(window.held).filter(|it| *it > Usd::ZERO);
+        let Some(held) = known.or(ward.value_at_risk) else {
+            let critical = (suspect && window.suspect >= settings.unknown_loss.0)
+                || window.all >= settings.alone_loss.0.max(settings.unknown_loss.0);
             let high = (untold >= settings.critical_loss.0).then_some(Severity::High);
             return if critical { Some(Severity::Critical) } else { high };
         };
@@ -133,7 +137,8 @@ impl Outflow {
         };
         let least = settings.critical_loss.0;
         let strong = loss.signs.iter().any(|it| it.is_strong());
-        let critical = (suspect && above(window.suspect, least, settings.critical))
+        let critical = above(window.all, settings.alone_loss.0, settings.critical)
+            || (suspect && above(window.suspect, least, settings.critical))
             || (strong && above(window.strong, least, settings.high));
         // A small loss after a large one is the same news.
         if critical && untold >= settings.min_loss.0 {
@@ -173,48 +178,6 @@ impl Outflow {
             ..self.voice.finding(cx, about, severity, Class::Damage, group::VALUE)
         });
     }
-
-    /// Notes what logs and calls say about the balances of `ward`, for [`Outflow::unexplained`].
-    fn explain(&mut self, position: usize, tx: &Tx) {
-        let Some(ward) = self.wards.at(position) else { return };
-        for (asset, leg) in flows::gained(ward, tx, &ward.accounts).into_iter().enumerate() {
-            let net = signed(leg.net_out()).saturating_sub(signed(leg.net_in()));
-            let sum = self.explained.entry((position, asset)).or_default();
-            *sum = sum.saturating_add(net);
-        }
-    }
-
-    /// A balance that fell further than logs and calls tell: a token that moves without a log, or a
-    /// transaction that could not be traced.
-    fn unexplained(&self, cx: &Context<'_>, position: usize) -> Option<Loss> {
-        let ward = self.wards.at(position)?;
-        let (mut lost, mut held) = (Usd::ZERO, Usd::ZERO);
-        let mut evidence = Vec::new();
-        for (at, asset) in ward.assets.iter().enumerate() {
-            let told = self.explained.get(&(position, at)).copied().unwrap_or_default();
-            let mut fell = I256::ZERO;
-            for account in &ward.accounts {
-                let read = reads::pair(cx, &reads::holding(asset.token, *account));
-                let Some((before, after)) = read.both() else { continue };
-                fell = fell.saturating_add(signed(before).saturating_sub(signed(after)));
-                held = held.plus(value(asset, before));
-            }
-            let silent = fell.saturating_sub(told.max(I256::ZERO));
-            if silent.is_positive() {
-                let worth = value(asset, silent.into_raw());
-                lost = lost.plus(worth);
-                evidence
-                    .push(Evidence::new(format!("{} gone without a trace", asset.symbol), worth));
-            }
-        }
-        let subject = ward.accounts.first().copied()?;
-        let loss = Loss { value: lost, held: Some(held), subject, signs: Vec::new(), evidence };
-        Some(loss).filter(|it| it.value > Usd::ZERO)
-    }
-}
-
-fn signed(amount: U256) -> I256 {
-    I256::try_from(amount).unwrap_or(I256::MAX)
 }
 
 impl Detector for Outflow {
@@ -228,8 +191,8 @@ impl Detector for Outflow {
 
     fn on_tx(&mut self, cx: &Context<'_>, tx: &Tx, out: &mut Vec<Finding>) {
         for (position, flow) in flows::flows(&self.wards, tx) {
-            self.explain(position, tx);
             let Some(ward) = self.wards.at(position) else { continue };
+            self.explained.note(position, ward, tx);
             let is_ours = |it| self.voice.is_ours(it);
             if let Some(loss) = loss::assess(cx, &self.terms, ward, tx, flow, &is_ours) {
                 self.report(cx, Some(tx), position, loss, out);
@@ -242,11 +205,12 @@ impl Detector for Outflow {
             if self.told.contains(&position) {
                 continue;
             }
-            if let Some(loss) = self.unexplained(cx, position) {
+            let ward = self.wards.at(position);
+            if let Some(loss) = ward.and_then(|it| self.explained.unexplained(cx, position, it)) {
                 self.report(cx, None, position, loss, out);
             }
         }
-        self.explained.clear();
+        self.explained = Explained::default();
         self.told.clear();
     }
 
@@ -317,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_strong_sign_makes_a_high_loss_critical_and_no_sign_never() {
+    fn a_strong_sign_makes_a_high_loss_critical_and_no_sign_only_a_huge_one() {
         check(
             "outflow",
             "",
@@ -335,11 +299,21 @@ mod tests {
               read native 0xaa 1000e18 -> 100e18
               tx 0xee -> 0xec
                 native 900e18 from 0xaa to 0xdd
+            block 4 time 12000
+              read native 0xaa 10000e18 -> 4000e18
+              tx 0xee -> 0xaa
+                native 6000e18 from 0xaa to 0xdd
+            block 5 time 16000
+              read native 0xaa 1000e18 -> 100e18
+              tx 0xee -> 0xec nonce 60000
+                native 900e18 from 0xaa to 0xee
             ",
             expect![[r#"
                 1 high outflow 0xaa $300,000: $300,000 left for nothing, 15.00 % of holdings
                 2 critical outflow 0xaa $300,000: $300,000 left for nothing, 15.00 % of holdings
                 3 high outflow 0xaa $1,800,000: $1,800,000 left for nothing, 90.00 % of holdings
+                4 critical outflow 0xaa $12,000,000: $12,000,000 left for nothing, 60.00 % of holdings
+                5 high outflow 0xaa $1,800,000: $1,800,000 left for nothing, 90.00 % of holdings
             "#]],
         );
     }

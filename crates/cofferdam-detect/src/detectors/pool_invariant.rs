@@ -1,3 +1,5 @@
+//! S03: a pool's invariant or the worth of its liquidity fell. The page beside this file says how and with which limits.
+
 use std::collections::BTreeSet;
 
 use alloy_primitives::{Address, U256, U512};
@@ -11,7 +13,7 @@ use crate::{
     pools::{PairSwap, pair_swaps, product},
     ratio::{fall, isqrt, percent},
     reads,
-    report::{About, Voice, group},
+    report::{About, Voice, group, llr},
     watch::{Ward, Wards},
 };
 
@@ -41,6 +43,8 @@ struct Settings {
     tolerance_ppb: u64,
     /// Fall of the worth of a pair's liquidity between blocks that is its protocol fee being taken.
     dilution: BasisPoints,
+    /// Fall of a virtual price or rate that may be a re-peg or an update; up to here it is low.
+    repeg: BasisPoints,
     /// A larger fall is critical.
     critical: BasisPoints,
 }
@@ -66,6 +70,7 @@ impl Default for Settings {
             kind: Kind::Auto,
             tolerance_ppb: 1,
             dilution: BasisPoints(5_000),
+            repeg: BasisPoints(100),
             critical: BasisPoints(10_000),
         }
     }
@@ -159,11 +164,18 @@ impl PoolInvariant {
             };
             if self.fell(U512::from(before), U512::from(after)) {
                 let evidence = vec![Evidence::new("before", before), Evidence::new("after", after)];
-                return Some(self.finding(cx, about, fall(before, after), what, evidence));
+                let fell = fall(before, after);
+                let found = self.finding(cx, about, fell, what, evidence);
+                return Some(if fell > self.settings.repeg.0 { found } else { low(found) });
             }
         }
         None
     }
+}
+
+fn low(finding: Finding) -> Finding {
+    let (severity, llr_millinats) = (Severity::Low, llr(Severity::Low));
+    Finding { severity, llr_millinats, ..finding }
 }
 
 /// How far the root of the product fell, in parts per million.
@@ -269,6 +281,9 @@ mod tests {
             block 2
               read view 0xab 0x679aefce 1000e15 -> 999e15
               tx 0xee -> 0xab
+            block 4
+              read view 0xaa 0xbb7b8b80 1000000e12 -> 999999e12
+              tx 0xee -> 0xaa
             block 3
               read view 0xaa 0x0902f1ac 100e18,100e18,1 -> 100e18,10e18,2
               read view 0xaa 0x18160ddd 100e18 -> 100e18
@@ -277,6 +292,7 @@ mod tests {
             expect![[r#"
                 1 critical pool-invariant 0xaa $0.00: the virtual price fell by 4.76 %
                 2 high pool-invariant 0xab $0.00: the rate fell by 0.10 %
+                4 low pool-invariant 0xaa $0.00: the virtual price fell by 0.00 %
                 3 critical pool-invariant 0xaa $0.00: the worth of its liquidity fell by 68.37 %
             "#]],
         );

@@ -1,3 +1,5 @@
+//! S12: owners, threshold, modules, guard or handler of a Safe changed unexpectedly. The page beside this file says how and with which limits.
+
 use std::collections::BTreeMap;
 
 use alloy_primitives::Address;

@@ -1,3 +1,5 @@
+//! S13: a Safe ran foreign code as its own, or its singleton was replaced. The page beside this file says how and with which limits.
+
 use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, U256, address, hex};

@@ -1,3 +1,5 @@
+//! S02: what a share of a vault is worth fell, or jumped, within a block. The page beside this file says how and with which limits.
+
 use alloy_primitives::{Address, U256, hex};
 use cofferdam_core::{Class, Finding, Severity, Tx, Usd, finding::Evidence, plan::BasisPoints};
 use schemars::JsonSchema;
