@@ -17,6 +17,8 @@ use super::{fees::Fees, prepare::Ready};
 const QUEUE_MAX: usize = 4;
 /// Most templates kept.
 const HOT_MAX: usize = 256;
+/// Most transactions kept that were signed ahead; above it the oldest go.
+const PRESIGNED_MAX: usize = 1_024;
 /// Most landed flights kept for reorganisations; above it the oldest go.
 const LANDED_MAX: usize = 1_024;
 
@@ -193,6 +195,15 @@ impl Book {
             self.hot.remove(0);
         }
         self.hot.push(hot);
+    }
+
+    /// Keeps `signed` instead of what was signed before to the same contract with the same call.
+    pub(super) fn keep_presigned(&mut self, template: &Template, signed: Vec<Presigned>) {
+        let same = |it: &Template| it.to == template.to && it.data == template.data;
+        self.presigned.retain(|it| !same(&it.template));
+        self.presigned.extend(signed);
+        let over = self.presigned.len().saturating_sub(PRESIGNED_MAX);
+        self.presigned.drain(..over);
     }
 
     fn on_lane(&self, lane: usize) -> impl Iterator<Item = &Flight> {

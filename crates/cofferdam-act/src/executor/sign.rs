@@ -326,9 +326,7 @@ impl Executor {
             let (Slot { lane, nonce, .. }, template) = (slot, Arc::clone(&template));
             signed.push(Presigned { lane, nonce, template, fees, raw, tx });
         }
-        let mut book = self.book();
-        book.presigned.retain(|it| *it.template != *template);
-        book.presigned.extend(signed);
+        self.book().keep_presigned(&template, signed);
         Ok(())
     }
 

@@ -8,4 +8,5 @@ mod readiness;
 mod rpc;
 mod safe;
 mod support;
+mod warm;
 mod world;
