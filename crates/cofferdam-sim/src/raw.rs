@@ -75,3 +75,50 @@ pub fn decode_raw(raw: &[u8], chain: ChainId) -> Result<Tx, RawError> {
         ..Tx::default()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::hex;
+    use cofferdam_core::ChainId;
+    use proptest::prelude::*;
+
+    use super::{RAW_TX_BYTES_MAX, RawError, decode_raw};
+
+    /// The first transaction of mainnet block 46147, which predates EIP-155.
+    const OLD: [u8; 105] = hex!(
+        "f86780862d79883d2000825208945df9b87991262f6ba471f09758cde1c0fc1de734827a69801ca088ff6cf0fefd94"
+        "db46111149ae4bfc179e9b94721fffd821d38d16464b3f71d0a045e0aff800961cfce805daef7016b9b675c137a6a4"
+        "1a548f7b60a3484c06a33a"
+    );
+
+    #[test]
+    fn an_old_transaction_is_valid_on_every_chain() {
+        let tx = decode_raw(&OLD, ChainId(1)).ok();
+        assert!(tx.is_some_and(|it| {
+            it.from == hex!("a1e4380a3b1f749673e270229993ee55f35663b4")
+                && it.hash
+                    == hex!("5c504ed432cb51138bcf09aa5e8a410dd4a1e204ef84bfed1be16dfba1b22060")
+                && it.envelope.kind == 0
+        }));
+        assert!(decode_raw(&OLD, ChainId(10)).is_ok());
+        assert_eq!(
+            decode_raw(&[0; RAW_TX_BYTES_MAX + 1], ChainId(1)),
+            Err(RawError::TooLarge(131_073))
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_decoder_panic(
+            mut bytes in proptest::collection::vec(any::<u8>(), 0..300), kind in 0u8..6,
+            at in 0usize..OLD.len(), flip in 1u8..,
+        ) {
+            let _ = decode_raw(&bytes, ChainId(1));
+            bytes.insert(0, kind);
+            let _ = decode_raw(&bytes, ChainId(1));
+            let mut old = OLD;
+            old[at] ^= flip;
+            let _ = decode_raw(&old, ChainId(1));
+        }
+    }
+}

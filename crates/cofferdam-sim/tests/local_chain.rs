@@ -1,5 +1,7 @@
 //! The local chain through its public face and its ports.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
 use std::{
     future::Future,
     pin::pin,

@@ -27,3 +27,6 @@ pub use mainnet::{MainnetBlocks, RecordedBlock, load_mainnet_block};
 pub use parity::load_parity_block;
 pub use rename::Rename;
 pub use trace::load_trace;
+
+#[cfg(test)]
+mod tests;

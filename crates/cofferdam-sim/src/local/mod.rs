@@ -33,7 +33,7 @@ pub use self::{
     source::LocalSource,
     world::World,
 };
-use crate::{SimError, raw::decode_raw, simulate::On};
+use crate::{SimError, raw::decode_raw};
 
 /// Blocks whose state is kept; older ones can no longer be read or reorganised.
 pub const HISTORY_BLOCKS_MAX: usize = 8_192;
@@ -329,13 +329,6 @@ impl Inner {
             ..BlockEnv::default()
         };
         (block, env)
-    }
-
-    /// Runs `work` at the block to come.
-    fn on_next<T>(&self, work: impl FnOnce(On<'_>) -> T) -> T {
-        let (block, env) = self.next_block(self.head().seen.block.time.plus_ms(1_000));
-        let state = &self.head().world;
-        work(On { block: &block, env: &env, state, rules: &self.config.rules })
     }
 
     fn wait(&mut self, waker: &Waker) {

@@ -43,10 +43,14 @@ impl LocalChain {
     /// [`BroadcastError::Unavailable`] if the state behind a fork failed, [`BroadcastError::Refused`]
     /// if it cannot be executed at all.
     pub fn simulate_now(&self, call: &Call) -> Result<Simulated, BroadcastError> {
-        let inner = self.lock();
-        let on = inner.head().seen.block;
-        let called = inner.on_next(|it| simulate_call(call, it));
-        let called = called.map_err(|error| match error {
+        let (on, (block, env), world, rules) = {
+            let inner = self.lock();
+            let head = inner.head();
+            let next = inner.next_block(head.seen.block.time.plus_ms(1_000));
+            (head.seen.block, next, head.world.clone(), inner.config.rules.clone())
+        };
+        let next = On { block: &block, env: &env, state: &world, rules: &rules };
+        let called = simulate_call(call, next).map_err(|error| match error {
             crate::SimError::Unavailable(cause) => BroadcastError::Unavailable(cause),
             other => BroadcastError::Refused { reason: other.to_string() },
         })?;

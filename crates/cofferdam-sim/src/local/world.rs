@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, U256};
 use cofferdam_core::ports::{AccountState, StateError, StateSource};
 use revm::{primitives::AddressMap, state::AccountInfo};
 
@@ -112,7 +112,7 @@ fn merge(into: &mut AccountChange, change: &AccountChange) {
 }
 
 fn state(info: &AccountInfo) -> AccountState {
-    let code = info.code.as_ref().map(|it| it.original_bytes()).unwrap_or_else(Bytes::new);
+    let code = info.code.as_ref().map(|it| it.original_bytes()).unwrap_or_default();
     AccountState { balance: info.balance, nonce: info.nonce, code }
 }
 

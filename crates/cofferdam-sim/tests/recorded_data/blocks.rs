@@ -1,16 +1,13 @@
 //! Executes the recorded mainnet blocks and checks each against its own header.
 
-mod common;
-// The rim's crates do not depend on each other, so the loaders are taken from their source.
-#[allow(dead_code, unreachable_pub, unused_imports, reason = "only a part is used here")]
-#[path = "../../cofferdam-observe/src/recorded/mod.rs"]
-mod recorded;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::{
+    recorded::{MainnetBlocks, load_block_index},
+    shared,
+};
 use cofferdam_core::evidence::Tracing;
 use cofferdam_sim::{ExecuteOptions, execute_block, reexecute_block};
-use recorded::{MainnetBlocks, load_block_index};
 
 /// Runs `check` over all `items` on two threads.
 fn each<T: Sync>(items: &[T], check: impl Fn(&T) + Sync) {
@@ -28,7 +25,7 @@ fn each<T: Sync>(items: &[T], check: impl Fn(&T) + Sync) {
 
 #[test]
 fn every_recorded_block_reproduces_gas_bloom_and_receipts_root() {
-    let Some(dir) = common::shared("data/mainnet-blocks") else { return };
+    let Some(dir) = shared::folder("data/mainnet-blocks") else { return };
     let blocks = MainnetBlocks::open(&dir).unwrap();
     let rows = load_block_index(&dir.join("index.csv")).unwrap();
     assert_eq!(rows.len(), 44);
@@ -54,7 +51,7 @@ fn every_recorded_block_reproduces_gas_bloom_and_receipts_root() {
 
 #[test]
 fn the_block_with_another_receipts_root_is_refused() {
-    let Some(dir) = common::shared("data/mainnet-blocks") else { return };
+    let Some(dir) = shared::folder("data/mainnet-blocks") else { return };
     let blocks = MainnetBlocks::open(&dir).unwrap();
     let block = blocks.load_from(&dir.join("rejected/17193270")).unwrap();
     let options = ExecuteOptions::of(&block.observation.block);
@@ -68,7 +65,7 @@ fn the_block_with_another_receipts_root_is_refused() {
 
 #[test]
 fn a_receipt_that_differs_is_a_mismatch_of_that_transaction() {
-    let Some(dir) = common::shared("data/mainnet-blocks") else { return };
+    let Some(dir) = shared::folder("data/mainnet-blocks") else { return };
     let block = MainnetBlocks::open(&dir).unwrap().load(12_244_000).unwrap();
     let options = ExecuteOptions::of(&block.observation.block);
     let mut with_receipts =
@@ -87,7 +84,7 @@ fn a_receipt_that_differs_is_a_mismatch_of_that_transaction() {
 
 #[test]
 fn state_that_is_not_there_makes_a_transaction_incomplete() {
-    let Some(dir) = common::shared("data/mainnet-blocks") else { return };
+    let Some(dir) = shared::folder("data/mainnet-blocks") else { return };
     let mut block = MainnetBlocks::open(&dir).unwrap().load(12_244_000).unwrap();
     let options = ExecuteOptions::of(&block.observation.block);
     block.state.complete = false;

@@ -1,18 +1,17 @@
 //! Replays recorded exploits: original transactions with prestate, and traces on fork caches.
 
-mod common;
-// The rim's crates do not depend on each other, so the loaders are taken from their source.
-#[allow(dead_code, unreachable_pub, unused_imports, reason = "only a part is used here")]
-#[path = "../../cofferdam-observe/src/recorded/mod.rs"]
-mod recorded;
-
 use std::path::Path;
 
+use crate::{
+    recorded::{
+        TraceRow, load_fork_cache, load_fork_index, load_trace, load_trace_index, load_tx_case,
+    },
+    shared,
+};
 use cofferdam_core::{
     BlockEnv, Fact, Observation, decode, evidence::Tracing, snapshot::Snapshot, trace::AttackTrace,
 };
 use cofferdam_sim::{Act, ExecuteOptions, LocalChain, Pace, enact, reexecute_block, tx_from_trace};
-use recorded::{load_fork_cache, load_fork_index, load_trace, load_trace_index, load_tx_case};
 
 struct Case {
     trace: AttackTrace,
@@ -25,7 +24,7 @@ fn cases(data: &Path, seed: u64) -> Vec<Case> {
     let folder = data.join("exploit-fork-caches");
     let forks = load_fork_index(&folder.join("index.csv")).unwrap();
     let rows = load_trace_index(&data.join("exploit-traces/index.csv")).unwrap();
-    let case = |row: &recorded::TraceRow| {
+    let case = |row: &TraceRow| {
         let fork = forks.iter().find(|it| it.case == row.case).unwrap();
         let cache = load_fork_cache(&folder.join(&fork.cache_file)).unwrap();
         let path = folder.join(fork.trace_file.as_ref().unwrap());
@@ -37,7 +36,7 @@ fn cases(data: &Path, seed: u64) -> Vec<Case> {
 
 #[test]
 fn eleven_recorded_attacks_replay_completely_whatever_the_attackers_addresses() {
-    let Some(data) = common::shared("data") else { return };
+    let Some(data) = shared::folder("data") else { return };
     let mut table = String::new();
     for seed in [1, 77] {
         let mut complete = 0;
@@ -56,12 +55,11 @@ fn eleven_recorded_attacks_replay_completely_whatever_the_attackers_addresses() 
         }
         assert!(complete >= 11, "{table}");
     }
-    println!("{table}");
 }
 
 #[test]
 fn original_exploit_transactions_reproduce_gas_status_and_logs() {
-    let Some(dir) = common::shared("data/exploit-original-txs") else { return };
+    let Some(dir) = shared::folder("data/exploit-original-txs") else { return };
     for (name, renames) in
         [("ronin-2022-first-withdrawal", true), ("polynetwork-2021-keeper-swap", false)]
     {
@@ -91,7 +89,7 @@ fn original_exploit_transactions_reproduce_gas_status_and_logs() {
 
 #[test]
 fn a_trace_alone_is_evidence_only_if_no_read_was_missing() {
-    let Some(data) = common::shared("data") else { return };
+    let Some(data) = shared::folder("data") else { return };
     let mut evidence = 0;
     for it in cases(&data, 3) {
         let tx = tx_from_trace(&it.trace);
@@ -105,7 +103,7 @@ fn a_trace_alone_is_evidence_only_if_no_read_was_missing() {
 
 #[test]
 fn an_attack_split_in_two_and_delayed_does_the_same_damage() {
-    let Some(data) = common::shared("data") else { return };
+    let Some(data) = shared::folder("data") else { return };
     let (mut split, mut late) = (Vec::new(), Vec::new());
     for it in cases(&data, 9).iter().filter(|it| it.replays) {
         let calls = it.trace.children(0).count();
@@ -137,7 +135,7 @@ fn transfers(blocks: &[Observation]) -> usize {
 
 #[test]
 fn delayed_transactions_are_in_later_blocks() {
-    let Some(data) = common::shared("data") else { return };
+    let Some(data) = shared::folder("data") else { return };
     let cases = cases(&data, 4);
     let case = cases.iter().find(|it| it.trace.case == "PunkProtocol").unwrap();
     let pace = Pace { late: 3, apart: 2, seconds: 13 };
@@ -151,7 +149,7 @@ fn delayed_transactions_are_in_later_blocks() {
 
 #[test]
 fn a_scaled_attack_moves_a_scaled_amount() {
-    let Some(data) = common::shared("data") else { return };
+    let Some(data) = shared::folder("data") else { return };
     let mut scaled_down = 0;
     for it in cases(&data, 11).iter().filter(|it| it.replays) {
         let half = enact::scale(&it.trace, 1, 2);
@@ -168,7 +166,7 @@ fn a_scaled_attack_moves_a_scaled_amount() {
 
 #[test]
 fn an_attack_in_two_transactions_plays_on_the_local_chain_and_stops_where_it_is_stopped() {
-    let Some(data) = common::shared("data") else { return };
+    let Some(data) = shared::folder("data") else { return };
     let cases = cases(&data, 6);
     let case = cases.iter().find(|it| it.trace.case == "PunkProtocol").unwrap();
     let calls = case.trace.children(0).count();

@@ -1,0 +1,192 @@
+//! Call trees, state diffs, pending simulation and state reads on small hand-written contracts.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+use alloy_primitives::{Address, Bytes, U256, address, hex};
+use cofferdam_core::{
+    ChainId, Tx,
+    evidence::{MissingRead, Tracing},
+    ports::Call,
+    read::{Answer, StateRead},
+    snapshot::Snapshot,
+    tx::CallKind,
+};
+use cofferdam_sim::{
+    LocalChain, LocalConfig, On, Rules, SimError, SpecId, TRACE_BYTES_MAX, answer_reads,
+    next_block, simulate_after, simulate_call, simulate_pending,
+};
+
+const ALICE: Address = address!("0x00000000000000000000000000000000000a11ce");
+const COUNTER: Address = address!("0x0000000000000000000000000000000000c00c00");
+const REVERTER: Address = address!("0x0000000000000000000000000000000000bad000");
+const ACTOR: Address = address!("0x0000000000000000000000000000000000ac1000");
+/// Adds one to slot 0 and returns the sum.
+const COUNTER_CODE: [u8; 14] = hex!("5f54600101805f555f5260205ff3");
+
+fn state() -> Snapshot {
+    let mut state = Snapshot::default();
+    let config = LocalConfig::default();
+    for (address, code) in [
+        (ALICE, &[][..]),
+        (config.beneficiary, &[]),
+        (Address::ZERO, &[]),
+        (COUNTER, &COUNTER_CODE),
+        (REVERTER, &hex!("5f5ffd")),
+    ] {
+        let wei = U256::from(if address == ALICE { 1_000_000_000 } else { 0 });
+        state.add_fresh(address, wei, Bytes::copy_from_slice(code));
+    }
+    state
+}
+
+fn with<T>(state: &Snapshot, work: impl FnOnce(On<'_>) -> T) -> T {
+    let (head, env) = LocalChain::new(LocalConfig::default()).next(12);
+    let (block, mut env) = next_block(&head, &env, 12);
+    env.base_fee = 7;
+    let rules = Rules::fixed(SpecId::PRAGUE);
+    work(On { block: &block, env: &env, state, rules: &rules })
+}
+
+fn tx(to: Address) -> Tx {
+    Tx { from: ALICE, to: Some(to), gas_limit: 16_000_000, ..Tx::default() }
+}
+
+/// `opcode`s arguments for a call without input to `to`, then the opcode, then POP.
+fn call(opcode: u8, to: Address, value: bool) -> Vec<u8> {
+    let mut code = hex!("5f5f5f5f").to_vec();
+    if value {
+        code.push(0x5f);
+    }
+    code.push(0x73);
+    code.extend_from_slice(to.as_slice());
+    code.extend_from_slice(&[0x5a, opcode, 0x50]);
+    code
+}
+
+#[test]
+fn the_call_tree_tells_kinds_parents_and_what_was_undone() {
+    let mut state = state();
+    // CALL to the reverter, DELEGATECALL and STATICCALL to the counter, CREATE, SELFDESTRUCT.
+    let mut code = [
+        call(0xf1, REVERTER, true),
+        call(0xf4, COUNTER, false),
+        call(0xfa, COUNTER, false),
+        hex!("5f5f5ff050").to_vec(),
+    ]
+    .concat();
+    code.push(0x73);
+    code.extend_from_slice(ALICE.as_slice());
+    code.push(0xff);
+    state.add_fresh(ACTOR, U256::from(5), code.into());
+    state.add_fresh(ACTOR.create(1), U256::ZERO, Bytes::new());
+    let tx = with(&state, |on| simulate_pending(&tx(ACTOR), on)).unwrap();
+    assert_eq!(tx.tracing, Tracing::Simulated);
+    let kinds: Vec<_> = tx.frames.iter().map(|it| (it.kind, it.parent, it.undone)).collect();
+    let root = Some(0);
+    let expected = [
+        (CallKind::Call, None, false),
+        (CallKind::Call, root, true),
+        (CallKind::DelegateCall, root, false),
+        // The counter writes, which a static call must not.
+        (CallKind::StaticCall, root, true),
+        (CallKind::Create, root, false),
+        (CallKind::SelfDestruct, root, false),
+    ];
+    assert_eq!(kinds, expected);
+    assert_eq!((tx.frames[2].from, tx.frames[2].to), (ACTOR, COUNTER), "storage, then code");
+    assert_eq!(tx.frames[4].to, ACTOR.create(1));
+    assert_eq!((tx.frames[5].to, tx.frames[5].value), (ALICE, U256::from(5)));
+    // The counter ran on the actor's storage.
+    assert_eq!(tx.diff.storage.len(), 1);
+    assert_eq!((tx.diff.storage[0].address, tx.diff.storage[0].after), (ACTOR, U256::ONE));
+    let balances: Vec<_> = tx.diff.balances.iter().map(|it| it.address).collect();
+    assert_eq!(balances, [ALICE, ACTOR].into_iter().collect::<Vec<_>>());
+}
+
+#[test]
+fn a_tree_that_exceeds_the_cap_is_incomplete() {
+    let mut state = state();
+    // 80 calls that each pass the same megabyte.
+    let code = hex!("60505b5f5f621000005f60ee5afa50600190038060025700");
+    state.add_fresh(ACTOR, U256::ZERO, code.into());
+    state.add_fresh(Address::with_last_byte(0xee), U256::ZERO, Bytes::new());
+    let tx = with(&state, |on| simulate_pending(&tx(ACTOR), on)).unwrap();
+    assert!(tx.succeeded);
+    assert_eq!(tx.frames.len(), 81);
+    assert_eq!(tx.tracing, Tracing::Incomplete { missing: vec![], count: 0 });
+    let kept: usize = tx.frames.iter().map(|it| it.input.len()).sum();
+    assert!(kept <= TRACE_BYTES_MAX + 100_000, "{kept}");
+}
+
+#[test]
+fn a_missing_read_is_reported_and_execution_goes_on() {
+    let mut state = state();
+    let account = state.account_mut(COUNTER);
+    account.complete = false;
+    let simulated = with(&state, |on| simulate_pending(&tx(COUNTER), on)).unwrap();
+    let missing = vec![MissingRead::Slot(COUNTER, U256::ZERO)];
+    assert!(simulated.succeeded);
+    assert_eq!(simulated.tracing, Tracing::Incomplete { missing, count: 1 });
+    let unknown = Address::repeat_byte(0x77);
+    let reads = [
+        StateRead::Storage { address: COUNTER, slot: U256::ZERO },
+        StateRead::Call { to: COUNTER, data: Bytes::new() },
+        StateRead::Balance(unknown),
+        StateRead::CodeHash(unknown),
+        StateRead::Call { to: REVERTER, data: Bytes::new() },
+    ];
+    let answers = with(&state, |on| answer_reads(&reads, on)).unwrap();
+    assert_eq!(answers[..4], [const { Answer::Unavailable }; 4]);
+    assert_eq!(answers[4], Answer::Reverted);
+}
+
+#[test]
+fn reads_are_answered_before_and_after_and_after_what_we_would_do_first() {
+    let state = state();
+    let read = StateRead::Storage { address: COUNTER, slot: U256::ZERO };
+    let reads = [read.clone()];
+    let words = |first: &[Tx]| {
+        let pending = with(&state, |on| simulate_after(first, &tx(COUNTER), &reads, on)).unwrap();
+        let reading = pending.readings.get(&read).unwrap().clone();
+        (pending.first.len(), reading.before.word(0).unwrap(), reading.after.word(0).unwrap())
+    };
+    assert_eq!(words(&[]), (0, U256::ZERO, U256::ONE));
+    assert_eq!(words(&[tx(COUNTER)]), (1, U256::ONE, U256::from(2)));
+}
+
+#[test]
+fn a_later_nonce_and_a_low_fee_do_not_hide_a_pending_transaction_but_lack_of_funds_does() {
+    let state = state();
+    let later = Tx { nonce: 17, max_fee_per_gas: 1, gas_limit: 100_000, ..tx(COUNTER) };
+    assert!(with(&state, |on| simulate_pending(&later, on)).is_ok_and(|it| it.succeeded));
+    let poor = Tx { value: U256::from(10).pow(U256::from(18)), ..tx(COUNTER) };
+    let refused = with(&state, |on| simulate_pending(&poor, on));
+    assert!(matches!(refused, Err(SimError::InvalidTx { .. })), "{refused:?}");
+}
+
+#[test]
+fn a_call_from_anybody_costs_nothing() {
+    let state = state();
+    let call = Call { from: REVERTER, to: COUNTER, ..Call::default() };
+    let called = with(&state, |on| simulate_call(&call, on)).unwrap();
+    assert!(called.succeeded);
+    assert_eq!(called.tracing, Tracing::Simulated);
+    assert_eq!(U256::from_be_slice(&called.output), U256::ONE);
+}
+
+#[test]
+fn the_parents_hash_is_kept_by_the_system_contract() {
+    let mut genesis = Snapshot::empty();
+    let history = alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS;
+    let code = alloy_eips::eip2935::HISTORY_STORAGE_CODE.clone();
+    genesis.add_fresh(history, U256::ZERO, code);
+    let config = LocalConfig { state: std::sync::Arc::new(genesis), ..LocalConfig::default() };
+    let chain = LocalChain::new(config);
+    assert_eq!(chain.chain(), ChainId(31_337));
+    let parent = chain.head();
+    let block = chain.mine(parent.time.plus_ms(12_000)).unwrap();
+    let slot = U256::from(parent.number);
+    let read = StateRead::Storage { address: history, slot };
+    let answers = chain.read_at(&block.block, &[read]).unwrap();
+    assert_eq!(answers, [Answer::of_hash(parent.hash)]);
+}
