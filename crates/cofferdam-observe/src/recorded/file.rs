@@ -53,6 +53,7 @@ fn unpack(path: &Path, packed: &[u8]) -> Result<Vec<u8>, RecordedError> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests {
     use std::{fs, path::Path};
 
