@@ -51,7 +51,7 @@ fn violations() -> Result<Vec<String>, Vec<String>> {
             }
         }
         if row.pure {
-            let reached = reach(&graph, name);
+            let reached = reach(name)?;
             for it in IMPURE.iter().filter(|it| reached.contains(**it)) {
                 out.push(format!("{name} is pure and may not reach {it}, even transitively"));
             }
@@ -107,17 +107,20 @@ fn graph() -> Result<BTreeMap<String, BTreeSet<String>>, Vec<String>> {
     Ok(graph)
 }
 
-fn reach(graph: &BTreeMap<String, BTreeSet<String>>, from: &str) -> BTreeSet<String> {
-    let mut seen = BTreeSet::new();
-    let mut todo = vec![from.to_owned()];
-    while let Some(name) = todo.pop() {
-        for next in graph.get(&name).into_iter().flatten() {
-            if seen.insert(next.clone()) {
-                todo.push(next.clone());
-            }
-        }
+/// Every package that `name` builds on, by itself: `cargo metadata` would add what other members of
+/// the workspace turn on in shared packages.
+fn reach(name: &str) -> Result<BTreeSet<String>, Vec<String>> {
+    let output = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--package", name, "--edges", "normal", "--prefix", "none", "--locked"])
+        .args(["--format", "{p}", "--target", "x86_64-unknown-linux-gnu"])
+        .current_dir(root())
+        .output()
+        .map_err(|it| fail("cargo tree", it))?;
+    if !output.status.success() {
+        return Err(fail("cargo tree", String::from_utf8_lossy(&output.stderr)));
     }
-    seen
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.lines().filter_map(|it| it.split_whitespace().next().map(str::to_owned)).collect())
 }
 
 #[cfg(test)]

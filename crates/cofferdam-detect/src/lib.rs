@@ -32,7 +32,7 @@ mod watch;
 mod window;
 
 pub use detectors::DETECTORS;
-pub use rules::{Evaluation, RuleSet};
+pub use rules::{EXTERNAL, Evaluation, RuleSet};
 
 use alloy_primitives::{Address, B256};
 use cofferdam_core::{

@@ -14,6 +14,10 @@ use crate::{
     index::Index,
 };
 
+/// Name of the rules that no detector of ours feeds: their findings come from outside, and the rule
+/// only says how far they may go.
+pub const EXTERNAL: &str = "external";
+
 /// All rules of a plan on one chain.
 #[derive(Debug)]
 pub struct RuleSet {
@@ -60,7 +64,7 @@ impl RuleSet {
     /// The first rule that cannot be built.
     pub fn build(plan: &Plan, chain: ChainId) -> Result<Self, BuildError> {
         let (mut rules, mut interests, mut questions) = (Vec::new(), Vec::new(), Vec::new());
-        for rule in &plan.rules {
+        for rule in plan.rules.iter().filter(|it| it.detector != EXTERNAL) {
             let entry = find(&rule.detector)?;
             let cx = BuildCx { rule, plan, chain };
             if cx.entities().next().is_none() {

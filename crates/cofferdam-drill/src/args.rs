@@ -174,11 +174,19 @@ impl Names {
         }
     }
 
-    fn list(&self, kind: &DynSolType, items: &[toml::Value]) -> Option<Result<DynSolValue, ArgError>> {
-        let each = |inner: &DynSolType| items.iter().map(|it| self.value(inner, it)).collect::<Result<Vec<_>, _>>();
+    fn list(
+        &self,
+        kind: &DynSolType,
+        items: &[toml::Value],
+    ) -> Option<Result<DynSolValue, ArgError>> {
+        let each = |inner: &DynSolType| {
+            items.iter().map(|it| self.value(inner, it)).collect::<Result<Vec<_>, _>>()
+        };
         Some(match kind {
             DynSolType::Array(inner) => each(inner).map(DynSolValue::Array),
-            DynSolType::FixedArray(inner, size) if *size == items.len() => each(inner).map(DynSolValue::FixedArray),
+            DynSolType::FixedArray(inner, size) if *size == items.len() => {
+                each(inner).map(DynSolValue::FixedArray)
+            }
             DynSolType::Tuple(kinds) if kinds.len() == items.len() => {
                 let values = kinds.iter().zip(items).map(|(kind, it)| self.value(kind, it));
                 values.collect::<Result<Vec<_>, _>>().map(DynSolValue::Tuple)
@@ -187,7 +195,11 @@ impl Names {
         })
     }
 
-    fn table(&self, kind: &DynSolType, table: &toml::Table) -> Option<Result<DynSolValue, ArgError>> {
+    fn table(
+        &self,
+        kind: &DynSolType,
+        table: &toml::Table,
+    ) -> Option<Result<DynSolValue, ArgError>> {
         match kind {
             DynSolType::FixedBytes(32) => {
                 let text = table.get("id")?.as_str()?;
@@ -195,12 +207,20 @@ impl Names {
             }
             DynSolType::Bytes => {
                 if let Some(owners) = table.get("approved-by") {
-                    let names = owners.as_array()?.iter().map(toml::Value::as_str).collect::<Option<Vec<_>>>()?;
-                    let owners: Result<Vec<_>, _> = names.iter().map(|it| self.address(it)).collect();
+                    let names = owners
+                        .as_array()?
+                        .iter()
+                        .map(toml::Value::as_str)
+                        .collect::<Option<Vec<_>>>()?;
+                    let owners: Result<Vec<_>, _> =
+                        names.iter().map(|it| self.address(it)).collect();
                     return Some(owners.map(|it| DynSolValue::Bytes(approved_by(it).to_vec())));
                 }
                 let signature = table.get("calldata")?.as_str()?;
-                let args = table.get("args").and_then(toml::Value::as_array).map_or(&[][..], Vec::as_slice);
+                let args = table
+                    .get("args")
+                    .and_then(toml::Value::as_array)
+                    .map_or(&[][..], Vec::as_slice);
                 Some(self.calldata(signature, args).map(|it| DynSolValue::Bytes(it.to_vec())))
             }
             _ => None,
@@ -247,7 +267,10 @@ mod tests {
         let word = |it: u64| format!("{it:064x}");
         let vault = format!("{}{}", "0".repeat(24), "aa".repeat(20));
         assert_eq!(data, Ok(format!("0xa9059cbb{vault}{}", word(2_000))));
-        let nested = names().calldata("f(bytes,uint256[],(bool,uint8))", &args(r#"[{ calldata = "pause()" }, ["$size", 1], [true, 3]]"#));
+        let nested = names().calldata(
+            "f(bytes,uint256[],(bool,uint8))",
+            &args(r#"[{ calldata = "pause()" }, ["$size", 1], [true, 3]]"#),
+        );
         assert!(nested.is_ok_and(|it| it.to_string().contains("8456cb59")));
     }
 

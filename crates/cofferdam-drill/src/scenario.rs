@@ -177,7 +177,8 @@ impl Scenario {
         let attack = scenario.variants.iter().flat_map(|it| it.blocks.iter());
         let places = [("setup", &scenario.setup), ("ordinary", &scenario.ordinary)];
         for (place, steps) in places.into_iter().chain(attack.map(|it| ("attack", it))) {
-            if let Some(index) = steps.iter().position(|it| it.deploy.is_none() && it.to.is_none()) {
+            if let Some(index) = steps.iter().position(|it| it.deploy.is_none() && it.to.is_none())
+            {
                 return Err(ScenarioError::EmptyStep { place: place.to_owned(), index: index + 1 });
             }
         }
@@ -202,7 +203,12 @@ mod tests {
             let text = std::fs::read_to_string(&path).unwrap_or_default();
             let scenario = Scenario::parse(&text);
             let id = scenario.as_ref().map(|it| it.id.clone()).map_err(|it| format!("{it:?}"));
-            assert_eq!(id, Ok(entry.file_name().to_string_lossy().into_owned()), "{}", path.display());
+            assert_eq!(
+                id,
+                Ok(entry.file_name().to_string_lossy().into_owned()),
+                "{}",
+                path.display()
+            );
             read += 1;
         }
         assert!(read >= 5, "only {read} scenarios");
@@ -210,7 +216,8 @@ mod tests {
 
     #[test]
     fn a_step_that_does_nothing_is_refused() {
-        let text = "id='x'\ntitle='x'\nclass='x'\nvariants=[]\nloss=[]\naccounts={}\nsetup=[{from='a'}]";
+        let text =
+            "id='x'\ntitle='x'\nclass='x'\nvariants=[]\nloss=[]\naccounts={}\nsetup=[{from='a'}]";
         assert!(matches!(Scenario::parse(text), Err(ScenarioError::EmptyStep { index: 1, .. })));
     }
 }

@@ -85,9 +85,15 @@ impl Scorecard {
         line("funds saved", or_dash(saved));
         line("critical finding", if self.detected { "yes" } else { "no" }.into());
         line("time to detect", or_dash(self.detect_ms.map(|it| format!("{it} ms of chain time"))));
-        line("time to contain", or_dash(self.contain_ms.map(|it| format!("{it} ms of chain time"))));
+        line(
+            "time to contain",
+            or_dash(self.contain_ms.map(|it| format!("{it} ms of chain time"))),
+        );
         line("blocks to contain", or_dash(self.contain_blocks.map(|it| it.to_string())));
-        line("seen → in the pool", or_dash(self.react_us.map(|it| format!("{}.{:03} ms", it / 1_000, it % 1_000))));
+        line(
+            "seen → in the pool",
+            or_dash(self.react_us.map(|it| format!("{}.{:03} ms", it / 1_000, it % 1_000))),
+        );
         line("gas of containment", self.gas_used.to_string());
         line("ordinary use blocked", self.ordinary_blocked.to_string());
         line("false trips", self.false_trips.to_string());

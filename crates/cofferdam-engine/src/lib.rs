@@ -109,7 +109,10 @@ pub enum Command {
 
 /// What the world must now do, in order.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "records are most effects; boxing each would cost more")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "records are most effects; boxing each would cost more"
+)]
 pub enum Effect {
     /// Append to the journal.
     Record(Record),

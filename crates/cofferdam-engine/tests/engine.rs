@@ -3,7 +3,8 @@
 
 use alloy_primitives::{Address, B256, Bytes};
 use cofferdam_core::{
-    BlockEnv, BlockRef, ChainId, Class, Finding, Observation, Record, Severity, Stage, Timestamp, Usd,
+    BlockEnv, BlockRef, ChainId, Class, Finding, Observation, Record, Severity, Stage, Timestamp,
+    Usd,
     incident::IncidentState,
     order::{Outcome, Prepared},
     plan::Plan,
@@ -69,7 +70,13 @@ fn block(number: u64, branch: u8) -> Observation {
         parent: hash(number - 1, parent_branch),
         time: Timestamp::from_secs(number * 12),
     };
-    Observation { block, env: BlockEnv::default(), stage: Stage::Provisional, txs: vec![], readings: Readings::default() }
+    Observation {
+        block,
+        env: BlockEnv::default(),
+        stage: Stage::Provisional,
+        txs: vec![],
+        readings: Readings::default(),
+    }
 }
 
 fn finding(rule: &str, at: &BlockRef, stage: Stage) -> Finding {
@@ -112,7 +119,13 @@ impl Run {
             if let Effect::Record(record) = effect {
                 let seq = self.journal.len() as u64;
                 let at = Timestamp(self.now);
-                self.journal.push(Entry { seq, at, prev: B256::ZERO, hash: B256::ZERO, record: record.clone() });
+                self.journal.push(Entry {
+                    seq,
+                    at,
+                    prev: B256::ZERO,
+                    hash: B256::ZERO,
+                    record: record.clone(),
+                });
             }
         }
         effects
@@ -138,7 +151,9 @@ fn names(effects: &[Effect]) -> String {
         Effect::Dispatch { attempt, .. } => format!("DISPATCH {attempt}"),
         Effect::Settle { .. } => "SETTLE".into(),
         Effect::Fetch { from, .. } => format!("FETCH {from}"),
-        Effect::Alert { text, .. } => format!("ALERT {}", text.split_once(": ").map_or(text.as_str(), |it| it.1)),
+        Effect::Alert { text, .. } => {
+            format!("ALERT {}", text.split_once(": ").map_or(text.as_str(), |it| it.1))
+        }
     };
     effects.iter().map(|it| name(it) + "\n").collect()
 }
@@ -152,7 +167,14 @@ fn dispatched(effects: &[Effect]) -> Option<&cofferdam_core::order::Order> {
 
 fn prepared(key: cofferdam_core::OrderKey) -> Prepared {
     let to = Address::repeat_byte(0xaa);
-    Prepared { key, to, data: Bytes::new(), gas_limit: 1, simulated_on: None, effect_simulated: None }
+    Prepared {
+        key,
+        to,
+        data: Bytes::new(),
+        gas_limit: 1,
+        simulated_on: None,
+        effect_simulated: None,
+    }
 }
 
 #[test]
@@ -186,7 +208,11 @@ fn a_finding_becomes_an_order_whose_intent_is_recorded_first() {
 fn the_same_finding_twice_is_one_incident_and_one_order() {
     let mut run = Run::new();
     run.attack();
-    let again = run.step(Input::External(Box::new(finding("drain", &block(1, 0).block, Stage::Provisional))));
+    let again = run.step(Input::External(Box::new(finding(
+        "drain",
+        &block(1, 0).block,
+        Stage::Provisional,
+    ))));
     assert_eq!(names(&again), "");
 }
 
@@ -255,7 +281,11 @@ fn a_proposed_order_waits_for_a_person_and_a_veto_ends_it() {
     for approve in [true, false] {
         let mut run = Run::new();
         run.step(Input::Block(block(1, 0)));
-        let effects = run.step(Input::External(Box::new(finding("hint", &block(1, 0).block, Stage::Provisional))));
+        let effects = run.step(Input::External(Box::new(finding(
+            "hint",
+            &block(1, 0).block,
+            Stage::Provisional,
+        ))));
         assert!(dispatched(&effects).is_none());
         let key = *run.engine.state().orders.keys().next().expect("an order");
         let by = "alice".to_owned();

@@ -9,7 +9,9 @@ use clap::{Subcommand, ValueEnum};
 use cofferdam_drill::Scorecard;
 
 use super::{CliError, Output};
-use crate::drill::{Backend, CatalogueError, Drill, Played, RunOptions, StageError, catalogue, run_variant};
+use crate::drill::{
+    Backend, CatalogueError, Drill, Played, RunOptions, StageError, catalogue, run_variant,
+};
 
 /// What to do with drills.
 #[derive(Debug, Subcommand)]
@@ -80,7 +82,13 @@ fn list(folder: &Path, output: &Output) -> Result<ExitCode, CliError> {
     let line = |it: &Drill| {
         let variants: Vec<&str> = it.scenario.variants.iter().map(|it| it.id.as_str()).collect();
         let needs = if it.scenario.needs_npm { "npm" } else { "" };
-        format!("{:<24} {:<4} {:<52} {}\n", it.scenario.id, needs, it.scenario.title, variants.join(", "))
+        format!(
+            "{:<24} {:<4} {:<52} {}\n",
+            it.scenario.id,
+            needs,
+            it.scenario.title,
+            variants.join(", ")
+        )
     };
     let value: Vec<_> = drills
         .iter()
@@ -98,7 +106,8 @@ async fn run_all(
 ) -> Result<ExitCode, CliError> {
     let mut cards: Vec<Scorecard> = Vec::new();
     for drill in drills {
-        let wanted = |it: &&cofferdam_drill::scenario::Variant| variant.is_none_or(|id| it.id == id);
+        let wanted =
+            |it: &&cofferdam_drill::scenario::Variant| variant.is_none_or(|id| it.id == id);
         for it in drill.scenario.variants.iter().filter(wanted) {
             output.note(&format!("running {} / {} …", drill.scenario.id, it.id));
             let played = run_variant(drill, it, options).await.map_err(failed)?;
@@ -109,7 +118,9 @@ async fn run_all(
         }
     }
     if cards.is_empty() {
-        return Err(CliError::new("no variant has this name").hint("`cofferdam drill list` names them"));
+        return Err(
+            CliError::new("no variant has this name").hint("`cofferdam drill list` names them")
+        );
     }
     let passed = cards.iter().filter(|it| it.passed()).count();
     output.result(&cards, &format!("{passed} of {} passed\n", cards.len()));
@@ -118,7 +129,8 @@ async fn run_all(
 
 fn show(drill: &Drill, title: &str, played: &Played) -> String {
     let card = &played.card;
-    let mut out = format!("\n{} / {} on {}: {title}\n\n", drill.scenario.id, card.variant, card.chain);
+    let mut out =
+        format!("\n{} / {} on {}: {title}\n\n", drill.scenario.id, card.variant, card.chain);
     for (at, text) in &played.timeline {
         out.push_str(&format!("  {at}  {text}\n"));
     }
@@ -129,7 +141,8 @@ fn show(drill: &Drill, title: &str, played: &Played) -> String {
 }
 
 fn unreadable(error: CatalogueError) -> CliError {
-    CliError::caused("drills cannot be read", error).hint("`cofferdam drill list` names them; --drills names another folder")
+    CliError::caused("drills cannot be read", error)
+        .hint("`cofferdam drill list` names them; --drills names another folder")
 }
 
 fn failed(error: StageError) -> CliError {

@@ -17,7 +17,10 @@ impl CliError {
     }
 
     /// An error with its cause.
-    pub fn caused(what: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub fn caused(
+        what: impl Into<String>,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
         Self { what: what.into(), source: Some(source.into()), hints: Vec::new() }
     }
 

@@ -95,7 +95,11 @@ impl Stories {
             }
             Record::Decided { incident, ledger } => {
                 let chosen = ledger.chosen.as_deref().unwrap_or("watch and notify");
-                self.timeline.push((*incident, at, format!("decided at {}: {chosen}", ledger.posterior)));
+                self.timeline.push((
+                    *incident,
+                    at,
+                    format!("decided at {}: {chosen}", ledger.posterior),
+                ));
                 self.with(incident, |it| it.ledger = Some(ledger.clone()));
             }
             Record::IncidentMoved { incident, state, because } => {
@@ -103,7 +107,11 @@ impl Stories {
                 self.with(incident, |it| it.state = *state);
             }
             Record::Intended { order } => {
-                self.timeline.push((order.incident, at, format!("order {} intended", order.action)));
+                self.timeline.push((
+                    order.incident,
+                    at,
+                    format!("order {} intended", order.action),
+                ));
                 self.orders.insert(order.key, (order.clone(), None));
             }
             other => self.take_in_order(at, other),
@@ -150,8 +158,18 @@ impl Stories {
         })?;
         let mine = |it: &&FindingId| self.of_finding.get(*it) == Some(&incident.id);
         Ok(Story {
-            findings: self.findings.keys().filter(mine).filter_map(|it| self.findings.get(it).cloned()).collect(),
-            orders: self.orders.values().filter(|it| it.0.incident == incident.id).cloned().collect(),
+            findings: self
+                .findings
+                .keys()
+                .filter(mine)
+                .filter_map(|it| self.findings.get(it).cloned())
+                .collect(),
+            orders: self
+                .orders
+                .values()
+                .filter(|it| it.0.incident == incident.id)
+                .cloned()
+                .collect(),
             timeline: self
                 .timeline
                 .iter()
@@ -168,10 +186,24 @@ impl Story {
         let mut out = String::new();
         let it = &self.incident;
         // Writing to a String cannot fail.
-        let _ = writeln!(out, "incident {}  {}  {}  {}", it.id.short(), it.entity, it.chain, state_name(it.state));
+        let _ = writeln!(
+            out,
+            "incident {}  {}  {}  {}",
+            it.id.short(),
+            it.entity,
+            it.chain,
+            state_name(it.state)
+        );
         let _ = writeln!(out, "\nfindings");
         for it in &self.findings {
-            let _ = writeln!(out, "  {:<9}{} ({}, rule {})", it.severity.to_string(), it.summary, it.detector, it.rule);
+            let _ = writeln!(
+                out,
+                "  {:<9}{} ({}, rule {})",
+                it.severity.to_string(),
+                it.summary,
+                it.detector,
+                it.rule
+            );
             for line in &it.evidence {
                 let _ = writeln!(out, "             {}: {}", line.label, line.value);
             }
@@ -193,7 +225,14 @@ impl Story {
 }
 
 fn list_line(it: &Incident) -> String {
-    format!("{}  {}  {:<12} {:<16} {}\n", it.id.short(), it.opened_at, state_name(it.state), it.entity, it.chain)
+    format!(
+        "{}  {}  {:<12} {:<16} {}\n",
+        it.id.short(),
+        it.opened_at,
+        state_name(it.state),
+        it.entity,
+        it.chain
+    )
 }
 
 fn state_name(state: IncidentState) -> &'static str {

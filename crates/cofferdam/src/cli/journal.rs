@@ -47,7 +47,8 @@ pub(crate) async fn run(command: JournalCommand, output: &Output) -> Result<Exit
             let journal = open(&journal).await?;
             let head = journal.head().await.map_err(broken)?;
             let from = head.map_or(0, |(seq, _)| (seq + 1).saturating_sub(lines));
-            let entries = journal.read(from, usize::try_from(lines).unwrap_or(PAGE)).await.map_err(broken)?;
+            let entries =
+                journal.read(from, usize::try_from(lines).unwrap_or(PAGE)).await.map_err(broken)?;
             let text: String = entries.iter().map(line).collect();
             output.result(&entries, &text);
             Ok(ExitCode::SUCCESS)
@@ -85,13 +86,18 @@ async fn verify(journal: &SqliteJournal, output: &Output) -> Result<ExitCode, Cl
 pub(crate) async fn open(path: &PathBuf) -> Result<SqliteJournal, CliError> {
     if !path.exists() {
         let error = CliError::new(format!("there is no journal at {}", path.display()));
-        return Err(error.hint("`cofferdam run` and `cofferdam drill run` write one; name another with --journal"));
+        return Err(error.hint(
+            "`cofferdam run` and `cofferdam drill run` write one; name another with --journal",
+        ));
     }
     SqliteJournal::open_read_only(path).await.map_err(broken)
 }
 
 /// Calls `each` for every entry, in order.
-pub(crate) async fn for_each(journal: &dyn Journal, mut each: impl FnMut(&Entry)) -> Result<(), CliError> {
+pub(crate) async fn for_each(
+    journal: &dyn Journal,
+    mut each: impl FnMut(&Entry),
+) -> Result<(), CliError> {
     let mut from = 0;
     loop {
         let entries = journal.read(from, PAGE).await.map_err(broken)?;
@@ -104,7 +110,9 @@ pub(crate) async fn for_each(journal: &dyn Journal, mut each: impl FnMut(&Entry)
 pub(crate) fn broken(error: JournalError) -> CliError {
     let hint = match &error {
         JournalError::Unavailable(_) => "check that the file can be read and the disk is not full",
-        JournalError::Corrupt { .. } => "keep the file as evidence and restore from a replica or export",
+        JournalError::Corrupt { .. } => {
+            "keep the file as evidence and restore from a replica or export"
+        }
         JournalError::Fenced => "stop the other process, or name another journal with --journal",
     };
     CliError::caused("journal cannot be used", error).hint(hint)

@@ -28,7 +28,9 @@ impl Output {
         if self.json {
             match serde_json::to_string_pretty(value) {
                 Ok(json) => self.text(&(json + "\n")),
-                Err(error) => self.note(&format!("error: result cannot be written as JSON: {error}")),
+                Err(error) => {
+                    self.note(&format!("error: result cannot be written as JSON: {error}"))
+                }
             }
         } else {
             self.text(text);

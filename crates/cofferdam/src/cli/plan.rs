@@ -56,17 +56,32 @@ pub(crate) fn run(command: PlanCommand, output: &Output) -> Result<ExitCode, Cli
         PlanCommand::New { folder, name } => {
             let path = folder.join("plan.toml");
             if path.exists() {
-                return Err(CliError::new(format!("{} exists already", path.display())).hint("choose another folder"));
+                return Err(CliError::new(format!("{} exists already", path.display()))
+                    .hint("choose another folder"));
             }
             std::fs::create_dir_all(&folder).map_err(|it| CliError::io("create the folder", it))?;
-            std::fs::write(&path, plan::template(&name)).map_err(|it| CliError::io("write the plan", it))?;
+            std::fs::write(&path, plan::template(&name))
+                .map_err(|it| CliError::io("write the plan", it))?;
             let value = serde_json::json!({ "plan": path.display().to_string() });
-            output.result(&value, &format!("wrote {}; next: cofferdam plan check {}\n", path.display(), folder.display()));
+            output.result(
+                &value,
+                &format!(
+                    "wrote {}; next: cofferdam plan check {}\n",
+                    path.display(),
+                    folder.display()
+                ),
+            );
         }
         PlanCommand::Check { folder } => {
             let (plan, hash) = load(&folder)?;
             let value = serde_json::json!({ "valid": true, "hash": hash, "rules": plan.rules.len(), "actions": plan.actions.len() });
-            let text = format!("{} is a valid plan: {} entities, {} rules, {} actions\nhash {hash}\n", plan.name, plan.entities.len(), plan.rules.len(), plan.actions.len());
+            let text = format!(
+                "{} is a valid plan: {} entities, {} rules, {} actions\nhash {hash}\n",
+                plan.name,
+                plan.entities.len(),
+                plan.rules.len(),
+                plan.actions.len()
+            );
             output.result(&value, &text);
         }
         PlanCommand::Explain { folder } => {
@@ -91,12 +106,14 @@ pub(crate) fn run(command: PlanCommand, output: &Output) -> Result<ExitCode, Cli
 pub(crate) fn load(folder: &Path) -> Result<(Plan, B256), CliError> {
     let path = folder.join("plan.toml");
     let text = std::fs::read_to_string(&path).map_err(|it| {
-        CliError::io(&format!("read {}", path.display()), it).hint("`cofferdam plan new FOLDER` lays a plan")
+        CliError::io(&format!("read {}", path.display()), it)
+            .hint("`cofferdam plan new FOLDER` lays a plan")
     })?;
     let name = path.display().to_string();
     let plan = plan::parse(&text, &name).map_err(|it| refused(&text, &it))?;
     Engine::new(plan.clone(), Limits::default()).map_err(|it| {
-        CliError::caused(format!("{name}: a rule cannot be built"), it).hint("docs/reference/detectors.md names detectors and their settings")
+        CliError::caused(format!("{name}: a rule cannot be built"), it)
+            .hint("docs/reference/detectors.md names detectors and their settings")
     })?;
     Ok((plan, plan::hash(&files(folder)?)))
 }
@@ -106,10 +123,15 @@ fn refused(text: &str, errors: &PlanErrors) -> CliError {
     let mut out = String::from("the plan is wrong");
     for it in &errors.errors {
         // A line that holds a secret is named, never shown.
-        let line = text.lines().nth(it.line.saturating_sub(1)).filter(|_| !it.sensitive).unwrap_or("…");
+        let line =
+            text.lines().nth(it.line.saturating_sub(1)).filter(|_| !it.sensitive).unwrap_or("…");
         let caret = " ".repeat(it.column.saturating_sub(1));
         // Writing to a String cannot fail.
-        let _ = write!(out, "\n{}:{}:{}: {}\n    {line}\n    {caret}^", errors.file, it.line, it.column, it.message);
+        let _ = write!(
+            out,
+            "\n{}:{}:{}: {}\n    {line}\n    {caret}^",
+            errors.file, it.line, it.column, it.message
+        );
         if let Some(hint) = &it.hint {
             let _ = write!(out, "\n    hint: {hint}");
         }
@@ -122,7 +144,8 @@ fn files(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, CliError> {
     let mut out = BTreeMap::new();
     let mut todo = vec![folder.to_path_buf()];
     while let Some(dir) = todo.pop() {
-        let entries = std::fs::read_dir(&dir).map_err(|it| CliError::io("read the plan's folder", it))?;
+        let entries =
+            std::fs::read_dir(&dir).map_err(|it| CliError::io("read the plan's folder", it))?;
         for entry in entries.flatten() {
             let path = entry.path();
             if entry.file_name().to_string_lossy().starts_with('.') {
@@ -134,10 +157,12 @@ fn files(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, CliError> {
             }
             let size = entry.metadata().map(|it| it.len()).unwrap_or(u64::MAX);
             if out.len() >= FILES_MAX || size > FILE_BYTES_MAX {
-                return Err(CliError::new("the plan's folder is too large").hint("keep plan.toml, playbooks and templates there, nothing else"));
+                return Err(CliError::new("the plan's folder is too large")
+                    .hint("keep plan.toml, playbooks and templates there, nothing else"));
             }
             let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
-            let content = std::fs::read(&path).map_err(|it| CliError::io(&format!("read {name}"), it))?;
+            let content =
+                std::fs::read(&path).map_err(|it| CliError::io(&format!("read {name}"), it))?;
             out.insert(name, content);
         }
     }

@@ -37,7 +37,8 @@ pub(crate) async fn run(args: ReadinessArgs, output: &Output) -> Result<ExitCode
         let relayers = hand.executor.relayers();
         for action in plan.actions.iter().filter(|it| it.call.chain() == chain.id) {
             let fees = FeePolicy::default();
-            proofs.push(prove(action, &authorisations, &relayers, &*hand.network, fees, now()).await);
+            proofs
+                .push(prove(action, &authorisations, &relayers, &*hand.network, fees, now()).await);
         }
     }
     let value: Vec<_> = proofs

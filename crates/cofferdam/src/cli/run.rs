@@ -16,11 +16,15 @@ use cofferdam_core::{
     ports::{Broadcaster, Journal, StateReader},
 };
 use cofferdam_engine::{Engine, Limits};
-use cofferdam_observe::rpc::{EndpointPool, RpcOptions, RpcReader, RpcSource, RpcStates, Start, TracePolicy};
+use cofferdam_observe::rpc::{
+    EndpointPool, RpcOptions, RpcReader, RpcSource, RpcStates, Start, TracePolicy,
+};
 use cofferdam_record::SqliteJournal;
 
 use super::{CliError, Output, default_journal, journal::broken, plan::load};
-use crate::runtime::{Carried, Hand, Hands, Live, Shell, Watch, chain_of, health::Board, health::routes, now};
+use crate::runtime::{
+    Carried, Hand, Hands, Live, Shell, Watch, chain_of, health::Board, health::routes, now,
+};
 
 /// Time limit of one state request.
 const STATE_TIMEOUT_MS: u64 = 3_000;
@@ -59,14 +63,16 @@ pub(crate) async fn run(args: RunArgs, output: &Output) -> Result<ExitCode, CliE
         let pool = pool.map_err(|it| CliError::caused("endpoints cannot be used", it))?;
         let limit = Duration::from_millis(STATE_TIMEOUT_MS);
         let reader = Arc::new(RpcReader::new(pool.clone(), limit));
-        let states = RpcStates::start(&pool, limit).map_err(|it| CliError::caused("cannot start", it))?;
+        let states =
+            RpcStates::start(&pool, limit).map_err(|it| CliError::caused("cannot start", it))?;
         let start = resume(&engine, chain.id).or(args.from_block.map(Start::At));
         let source = RpcSource::start(pool, options(chain), start);
         by_chain.insert(chain.id, hand(&plan, chain.id, &args.plan, &urls, reader.clone()).await?);
         watches.push(Watch { source, reader, states });
     }
     if watches.is_empty() {
-        return Err(CliError::new("the plan names no endpoint").hint("add endpoints to a [[chains]] table, e.g. \"ws://127.0.0.1:8545\""));
+        return Err(CliError::new("the plan names no endpoint")
+            .hint("add endpoints to a [[chains]] table, e.g. \"ws://127.0.0.1:8545\""));
     }
     let authorisations = authorisations(&plan, &args.plan)?;
     let hands = Hands::new(by_chain, authorisations, Box::new(now));
@@ -76,17 +82,32 @@ pub(crate) async fn run(args: RunArgs, output: &Output) -> Result<ExitCode, CliE
     let board = Board::default();
     board.take(shell.engine());
     serve(&args.listen, board.clone()).await?;
-    output.note(&format!("watching {} chains for {}; health at http://{}/health", watches.len(), plan.name, args.listen));
+    output.note(&format!(
+        "watching {} chains for {}; health at http://{}/health",
+        watches.len(),
+        plan.name,
+        args.listen
+    ));
     let live = Live::new(shell, board.clone(), teller(*output, board.clone()));
     live.run(watches, stop(args.for_seconds)).await.map_err(|it| {
         CliError::caused("stopped: what is not in the journal was not acknowledged", it)
             .hint("free the disk, then start again: it resumes from the journal")
     })?;
     let health = board.read();
-    let us = |percent| health.reaction_us(percent).map_or("–".to_owned(), |it| format!("{}.{:03} ms", it / 1_000, it % 1_000));
+    let us = |percent| {
+        health
+            .reaction_us(percent)
+            .map_or("–".to_owned(), |it| format!("{}.{:03} ms", it / 1_000, it % 1_000))
+    };
     let text = format!(
         "blocks {}  pending {}  alerts {}  records {}\nseen → containment in the pool: p50 {}  p99 {}  ({} orders)\n",
-        health.blocks, health.pending, health.alerts, health.records, us(50), us(99), health.reactions_us.len()
+        health.blocks,
+        health.pending,
+        health.alerts,
+        health.records,
+        us(50),
+        us(99),
+        health.reactions_us.len()
     );
     output.result(&health, &text);
     Ok(ExitCode::SUCCESS)
@@ -124,12 +145,16 @@ pub(crate) async fn hand(
     for relayer in plan.relayers.iter().filter(|it| it.account.chain == chain) {
         let env = |name: &str| std::env::var(name).ok();
         let signer = load_relayer(relayer, folder, &env);
-        signers.push(signer.map_err(|it| CliError::caused(format!("key of relayer {} cannot be used", relayer.id), it))?);
+        signers.push(signer.map_err(|it| {
+            CliError::caused(format!("key of relayer {} cannot be used", relayer.id), it)
+        })?);
     }
     let mut networks: Vec<Arc<dyn Broadcaster>> = Vec::new();
     for url in urls {
         let network = RpcBroadcaster::connect(url, chain, &|name| std::env::var(name).ok()).await;
-        networks.push(Arc::new(network.map_err(|it| CliError::caused("endpoint cannot be used for sending", it))?));
+        networks.push(Arc::new(
+            network.map_err(|it| CliError::caused("endpoint cannot be used for sending", it))?,
+        ));
     }
     let Some(network) = networks.first().cloned() else {
         return Err(CliError::new(format!("{chain} has no endpoint")));
@@ -144,12 +169,16 @@ pub(crate) fn authorisations(plan: &Plan, folder: &Path) -> Result<Authorisation
     let mut all = Authorisations::default();
     let mut seen = std::collections::BTreeSet::new();
     for action in &plan.actions {
-        let (ActionCall::Guardian { authorisations, .. } | ActionCall::SafeModule { authorisations, .. }) = &action.call else {
+        let (ActionCall::Guardian { authorisations, .. }
+        | ActionCall::SafeModule { authorisations, .. }) = &action.call
+        else {
             continue;
         };
         if seen.insert(authorisations.clone()) {
             let loaded = Authorisations::load(&folder.join(authorisations));
-            let wrong = |it| CliError::caused(format!("authorisations of {} cannot be used", action.id), it);
+            let wrong = |it| {
+                CliError::caused(format!("authorisations of {} cannot be used", action.id), it)
+            };
             all.join(loaded.map_err(wrong)?).map_err(wrong)?;
         }
     }
@@ -158,7 +187,8 @@ pub(crate) fn authorisations(plan: &Plan, folder: &Path) -> Result<Authorisation
 
 async fn open_journal(path: &Path) -> Result<SqliteJournal, CliError> {
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|it| CliError::io("create the journal's folder", it))?;
+        std::fs::create_dir_all(folder)
+            .map_err(|it| CliError::io("create the journal's folder", it))?;
     }
     SqliteJournal::open(path).await.map_err(broken)
 }
@@ -173,7 +203,8 @@ async fn restore(plan: Plan, journal: &SqliteJournal) -> Result<Engine, CliError
         entries.extend(page);
     }
     Engine::restore(plan, Limits::default(), entries).map_err(|it| {
-        CliError::caused("the engine cannot be restored", it).hint("`cofferdam plan check` tells what is wrong with the plan")
+        CliError::caused("the engine cannot be restored", it)
+            .hint("`cofferdam plan check` tells what is wrong with the plan")
     })
 }
 
@@ -187,7 +218,8 @@ fn resume(engine: &Engine, chain: ChainId) -> Option<Start> {
 async fn serve(listen: &str, board: Board) -> Result<(), CliError> {
     let listener = tokio::net::TcpListener::bind(listen).await;
     let listener = listener.map_err(|it| {
-        CliError::io(&format!("listen on {listen}"), it).hint("choose another address with --listen")
+        CliError::io(&format!("listen on {listen}"), it)
+            .hint("choose another address with --listen")
     })?;
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, routes(board)).await {
@@ -203,13 +235,25 @@ fn teller(output: Output, board: Board) -> Box<dyn Fn(&Carried) + Send> {
     let live = std::io::stderr().is_terminal();
     Box::new(move |carried| {
         for it in &carried.alerts {
-            output.note(&format!("{}{}  {:<9}{}", if live { "\r\x1b[K" } else { "" }, it.at, it.severity.to_string(), it.text));
+            output.note(&format!(
+                "{}{}  {:<9}{}",
+                if live { "\r\x1b[K" } else { "" },
+                it.at,
+                it.severity.to_string(),
+                it.text
+            ));
         }
         if live && !carried.records.is_empty() {
             let health = board.read();
-            let heads: Vec<String> = health.heads.iter().map(|(chain, it)| format!("{chain} at {it}")).collect();
+            let heads: Vec<String> =
+                health.heads.iter().map(|(chain, it)| format!("{chain} at {it}")).collect();
             let state = if health.healthy { "sighted" } else { "BLIND" };
-            output.status(&format!("{state}  {}  incidents {}  orders under way {}", heads.join("  "), health.incidents_open, health.orders_under_way));
+            output.status(&format!(
+                "{state}  {}  incidents {}  orders under way {}",
+                heads.join("  "),
+                health.incidents_open,
+                health.orders_under_way
+            ));
         }
     })
 }
@@ -221,10 +265,11 @@ async fn stop(after: Option<u64>) {
             None => std::future::pending().await,
         }
     };
-    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(it) => it,
-        Err(_) => return seconds.await,
-    };
+    let mut terminate =
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(it) => it,
+            Err(_) => return seconds.await,
+        };
     tokio::select! {
         () = seconds => {}
         _ = tokio::signal::ctrl_c() => {}

@@ -16,7 +16,10 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("DemoVaultUUPS", include_str!("../../../../contracts/abi/DemoVaultUUPS.json")),
     ("DonationAttack", include_str!("../../../../contracts/abi/DonationAttack.json")),
     ("EmergencyGuardian", include_str!("../../../../contracts/abi/EmergencyGuardian.json")),
-    ("EvilVaultImplementation", include_str!("../../../../contracts/abi/EvilVaultImplementation.json")),
+    (
+        "EvilVaultImplementation",
+        include_str!("../../../../contracts/abi/EvilVaultImplementation.json"),
+    ),
     ("InflationAttack", include_str!("../../../../contracts/abi/InflationAttack.json")),
     ("SafeSweeper", include_str!("../../../../contracts/abi/SafeSweeper.json")),
     ("SlotZeroOverwriter", include_str!("../../../../contracts/abi/SlotZeroOverwriter.json")),
@@ -41,7 +44,9 @@ impl ArtifactError {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::NotInstalled(_) => "run `cargo xtask services` to install the npm packages of contracts/",
+            Self::NotInstalled(_) => {
+                "run `cargo xtask services` to install the npm packages of contracts/"
+            }
             _ => "the names are those of contracts/abi",
         }
     }
@@ -59,7 +64,9 @@ pub fn creation_code(name: &str, packages: &Path) -> Result<Bytes, ArtifactError
         }
         None => {
             let found = EMBEDDED.iter().find(|it| it.0 == name);
-            found.map(|it| it.1.to_owned()).ok_or_else(|| ArtifactError::Unknown(name.to_owned()))?
+            found
+                .map(|it| it.1.to_owned())
+                .ok_or_else(|| ArtifactError::Unknown(name.to_owned()))?
         }
     };
     let malformed = || ArtifactError::Malformed(name.to_owned());

@@ -55,7 +55,11 @@ pub struct Stopwatch {
 pub struct Timed<D>(pub D, pub Arc<Stopwatch>);
 
 impl<D: Dispatcher> Dispatcher for Timed<D> {
-    fn dispatch<'a>(&'a self, order: &'a Order, attempt: u32) -> Boxed<'a, Result<(Prepared, Vec<Sent>), String>> {
+    fn dispatch<'a>(
+        &'a self,
+        order: &'a Order,
+        attempt: u32,
+    ) -> Boxed<'a, Result<(Prepared, Vec<Sent>), String>> {
         Box::pin(async move {
             let outcome = self.0.dispatch(order, attempt).await;
             if outcome.is_ok() {
@@ -78,7 +82,9 @@ impl Stopwatch {
     }
 
     fn stop(&self) {
-        let (Ok(began), Ok(mut reaction)) = (self.began.lock(), self.reaction_us.lock()) else { return };
+        let (Ok(began), Ok(mut reaction)) = (self.began.lock(), self.reaction_us.lock()) else {
+            return;
+        };
         if let (Some(began), None) = (*began, *reaction) {
             *reaction = u64::try_from(began.elapsed().as_micros()).ok();
         }
@@ -87,9 +93,22 @@ impl Stopwatch {
 
 impl Defence {
     /// Puts the parts together; `clock` is the one that the shell's dispatcher tells.
-    pub fn new(shell: Shell, journal: Arc<dyn Journal>, reader: Arc<dyn StateReader>, clock: Arc<Stopwatch>) -> Self {
+    pub fn new(
+        shell: Shell,
+        journal: Arc<dyn Journal>,
+        reader: Arc<dyn StateReader>,
+        clock: Arc<Stopwatch>,
+    ) -> Self {
         let (journal, reader) = (Journaled(journal), Reading(reader));
-        Self { shell, journal, reader, clock, alerts: Vec::new(), first_critical: None, effective: None }
+        Self {
+            shell,
+            journal,
+            reader,
+            clock,
+            alerts: Vec::new(),
+            first_critical: None,
+            effective: None,
+        }
     }
 
     /// Shows it a mined block.
@@ -111,7 +130,8 @@ impl Defence {
     /// If the chain or the journal fails.
     pub async fn pending(&mut self, tx: Tx, head: &Head) -> Result<(), StageError> {
         self.clock.start();
-        let simulated = simulate_pending(tx, head.block, &head.next, &head.state, self.shell.engine());
+        let simulated =
+            simulate_pending(tx, head.block, &head.next, &head.state, self.shell.engine());
         let simulated = simulated.map_err(|it| WorldError::new("simulate", it))?;
         match simulated {
             Some(observation) => self.feed(head.block.time, Input::Pending(observation)).await,

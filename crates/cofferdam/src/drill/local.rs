@@ -69,6 +69,7 @@ impl World for LocalWorld {
     }
 
     fn decode(&self, raw: &Bytes) -> Result<Tx, WorldError> {
-        decode_raw(raw, self.chain.chain()).map_err(|it| WorldError::new("decode a transaction", it))
+        decode_raw(raw, self.chain.chain())
+            .map_err(|it| WorldError::new("decode a transaction", it))
     }
 }

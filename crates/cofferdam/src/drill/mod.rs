@@ -18,7 +18,9 @@ use std::{
 };
 
 use alloy_primitives::{U256, hex, keccak256};
-use cofferdam_act::{Authorisation, Authorisations, Bundle, Executor, LocalKey, Policy, Scope, Signer, Terms};
+use cofferdam_act::{
+    Authorisation, Authorisations, Bundle, Executor, LocalKey, Policy, Scope, Signer, Terms,
+};
 use cofferdam_core::{
     plan::{self, Plan},
     ports::Journal,
@@ -64,7 +66,11 @@ pub enum Backend {
 ///
 /// # Errors
 /// If the drill itself fails. A defence that fails is a shortfall of the scorecard.
-pub async fn run_variant(drill: &Drill, variant: &Variant, options: &RunOptions) -> Result<Played, StageError> {
+pub async fn run_variant(
+    drill: &Drill,
+    variant: &Variant,
+    options: &RunOptions,
+) -> Result<Played, StageError> {
     let scenario = &drill.scenario;
     let stage = set(drill, options).await?;
     let loss = play::undefended(stage, scenario, variant).await?;
@@ -73,9 +79,11 @@ pub async fn run_variant(drill: &Drill, variant: &Variant, options: &RunOptions)
     let defence = defend(drill, &stage, options.seed, &path).await?;
     let control = Control { loss };
     let played = play::defended(stage, defence, scenario, variant, control).await?;
-    let json = serde_json::to_string_pretty(&played.card).map_err(|it| StageError::Other(it.to_string()))?;
+    let json = serde_json::to_string_pretty(&played.card)
+        .map_err(|it| StageError::Other(it.to_string()))?;
     let card = path.with_extension("json");
-    std::fs::write(&card, json + "\n").map_err(|it| StageError::Other(format!("{}: {it}", card.display())))?;
+    std::fs::write(&card, json + "\n")
+        .map_err(|it| StageError::Other(format!("{}: {it}", card.display())))?;
     Ok(played)
 }
 
@@ -88,7 +96,12 @@ async fn set(drill: &Drill, options: &RunOptions) -> Result<Stage, StageError> {
 }
 
 /// The defence of a drill: plan, authorisations signed ahead of time, relayers, a fresh journal.
-async fn defend(drill: &Drill, stage: &Stage, seed: u64, path: &Path) -> Result<Defence, StageError> {
+async fn defend(
+    drill: &Drill,
+    stage: &Stage,
+    seed: u64,
+    path: &Path,
+) -> Result<Defence, StageError> {
     let id = &drill.scenario.id;
     let plan = fill_plan(drill, stage)?;
     let authorisations = match &drill.scenario.guardian {
@@ -108,7 +121,8 @@ async fn defend(drill: &Drill, stage: &Stage, seed: u64, path: &Path) -> Result<
     // Authorisation windows are compared with the chain's time at the start; a drill is short.
     let hands = Hands::new(BTreeMap::from([(chain, hand)]), authorisations, Box::new(move || head));
     let journal: Arc<dyn Journal> = Arc::new(fresh_journal(path).await?);
-    let engine = Engine::new(plan, Limits::default()).map_err(|it| StageError::Other(chain_of(&it)))?;
+    let engine =
+        Engine::new(plan, Limits::default()).map_err(|it| StageError::Other(chain_of(&it)))?;
     let clock = Arc::new(Stopwatch::default());
     let mut shell = Shell::new(engine, journal.clone(), Arc::new(Timed(hands, clock.clone())));
     let started = shell.start(head, keccak256(drill.plan.as_bytes())).await;
@@ -117,10 +131,12 @@ async fn defend(drill: &Drill, stage: &Stage, seed: u64, path: &Path) -> Result<
 }
 
 fn fill_plan(drill: &Drill, stage: &Stage) -> Result<Plan, StageError> {
-    let action = drill.scenario.guardian.as_ref().map(|it| keccak256(&it.action)).unwrap_or_default();
+    let action =
+        drill.scenario.guardian.as_ref().map(|it| keccak256(&it.action)).unwrap_or_default();
     let text = drill.plan.replace("${id:pause}", &action.to_string());
     let text = stage.names.fill(&text, stage.world.chain().0)?;
-    plan::parse(&text, "plan.toml").map_err(|it| StageError::Other(format!("plan of the drill: {it}")))
+    plan::parse(&text, "plan.toml")
+        .map_err(|it| StageError::Other(format!("plan of the drill: {it}")))
 }
 
 async fn authorise(
@@ -139,8 +155,10 @@ async fn authorise(
     let action_id = keccak256(&guardian.action);
     let mut made = Vec::new();
     for nonce in 0..guardian.count {
-        let scope = Scope::Guardian { guardian: contract, action_id, tier: guardian.tier, not_before: 0 };
-        let terms = Terms { nonce: U256::from(nonce), deadline: cofferdam_act::bundle::TIME_MAX, epoch: 0 };
+        let scope =
+            Scope::Guardian { guardian: contract, action_id, tier: guardian.tier, not_before: 0 };
+        let terms =
+            Terms { nonce: U256::from(nonce), deadline: cofferdam_act::bundle::TIME_MAX, epoch: 0 };
         let signed = Authorisation::sign(chain, scope, terms, &signers).await;
         made.push(signed.map_err(|it| StageError::Other(chain_of(&it)))?);
     }
@@ -150,7 +168,8 @@ async fn authorise(
 
 fn key(scenario: &str, name: &str, seed: u64) -> Result<LocalKey, StageError> {
     let secret = Secret::new(hex::encode(keys::private_key(scenario, name, seed)));
-    LocalKey::from_hex(&secret).ok_or_else(|| StageError::Other(format!("key of {name} is not on the curve")))
+    LocalKey::from_hex(&secret)
+        .ok_or_else(|| StageError::Other(format!("key of {name} is not on the curve")))
 }
 
 /// A journal of its own for each run; the one of an earlier run is removed first.
@@ -170,4 +189,3 @@ async fn fresh_journal(path: &Path) -> Result<SqliteJournal, StageError> {
     let journal = SqliteJournal::open(path).await;
     journal.map_err(|it| StageError::Other(format!("{}: {}", path.display(), chain_of(&it))))
 }
-

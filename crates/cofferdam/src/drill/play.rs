@@ -25,7 +25,11 @@ pub struct Played {
 ///
 /// # Errors
 /// If the drill itself fails.
-pub async fn undefended(mut stage: Stage, scenario: &Scenario, variant: &Variant) -> Result<Usd, StageError> {
+pub async fn undefended(
+    mut stage: Stage,
+    scenario: &Scenario,
+    variant: &Variant,
+) -> Result<Usd, StageError> {
     for step in &scenario.ordinary {
         stage.perform(step).await?;
     }
@@ -77,7 +81,12 @@ pub async fn defended(
         card.shortfalls.push("the journal does not verify".into());
     }
     let mut timeline = run.timeline;
-    timeline.extend(defence.alerts().iter().map(|it| (it.at, format!("{:<9}{}", it.severity.to_string(), it.text))));
+    timeline.extend(
+        defence
+            .alerts()
+            .iter()
+            .map(|it| (it.at, format!("{:<9}{}", it.severity.to_string(), it.text))),
+    );
     timeline.sort_by_key(|it| it.0);
     Ok(Played { card, timeline })
 }
@@ -92,7 +101,12 @@ struct Run {
 }
 
 impl Run {
-    async fn ordinary(&mut self, stage: &mut Stage, defence: &mut Defence, step: &Step) -> Result<(), StageError> {
+    async fn ordinary(
+        &mut self,
+        stage: &mut Stage,
+        defence: &mut Defence,
+        step: &Step,
+    ) -> Result<(), StageError> {
         if step.read.is_some() {
             return stage.perform(step).await;
         }
@@ -154,7 +168,12 @@ impl Run {
         if benign && !step.may_revert {
             self.ordinary_blocked += u64::from(!succeeded);
         }
-        let text = format!("block {:<3}{}{}", observation.block.number, describe(step), verdict(succeeded));
+        let text = format!(
+            "block {:<3}{}{}",
+            observation.block.number,
+            describe(step),
+            verdict(succeeded)
+        );
         self.timeline.push((observation.block.time, text));
         Ok(())
     }
@@ -181,7 +200,8 @@ impl Run {
             detected: found.is_some(),
             detect_ms: found.map(|at| at.since_ms(began)),
             contain_ms: effect.map(|it| it.block.time.since_ms(began)),
-            contain_blocks: effect.and_then(|it| Some(it.block.number.saturating_sub(self.attack_block?))),
+            contain_blocks: effect
+                .and_then(|it| Some(it.block.number.saturating_sub(self.attack_block?))),
             react_us: defence.reaction_us(),
             gas_used: effect.map_or(0, |it| it.gas_used),
             ordinary_blocked: self.ordinary_blocked,
@@ -203,12 +223,21 @@ fn shortfalls(card: &Scorecard, variant: &Variant, contained: bool) -> Vec<Strin
             out.push(text);
         }
     };
-    check(card.detected == expect.detected, format!("critical finding: expected {}, was {}", expect.detected, card.detected));
-    check(contained == expect.contained, format!("contained: expected {}, was {contained}", expect.contained));
+    check(
+        card.detected == expect.detected,
+        format!("critical finding: expected {}, was {}", expect.detected, card.detected),
+    );
+    check(
+        contained == expect.contained,
+        format!("contained: expected {}, was {contained}", expect.contained),
+    );
     let least = expect.saved_percent_min * 100;
     let saved = card.saved_bps.unwrap_or(10_000);
     check(saved >= least, format!("saved {saved} bps, expected at least {least}"));
-    check(card.ordinary_blocked == 0, format!("{} ordinary transactions were blocked", card.ordinary_blocked));
+    check(
+        card.ordinary_blocked == 0,
+        format!("{} ordinary transactions were blocked", card.ordinary_blocked),
+    );
     check(card.false_trips == 0, format!("{} incidents without an attack", card.false_trips));
     if expect.detected {
         check(card.control.loss.0 > 0, "the attack takes nothing even without a defence".into());

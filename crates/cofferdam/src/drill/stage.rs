@@ -84,15 +84,21 @@ impl Stage {
         seed: u64,
         packages: PathBuf,
     ) -> Result<Self, StageError> {
-        let mut stage =
-            Self { world, names: Names::default(), keys: BTreeMap::new(), nonces: BTreeMap::new(), packages };
+        let mut stage = Self {
+            world,
+            names: Names::default(),
+            keys: BTreeMap::new(),
+            nonces: BTreeMap::new(),
+            packages,
+        };
         for (name, number) in &scenario.numbers {
             let value = stage.names.number(number)?;
             stage.names.0.insert(name.clone(), value);
         }
         for (name, ether) in &scenario.accounts {
             let key = keys::private_key(&scenario.id, name, seed);
-            let signer = PrivateKeySigner::from_bytes(&key).map_err(|it| StageError::Other(it.to_string()))?;
+            let signer = PrivateKeySigner::from_bytes(&key)
+                .map_err(|it| StageError::Other(it.to_string()))?;
             stage.names.set_address(name, signer.address());
             let wei = U256::from(*ether) * U256::from(10u64).pow(U256::from(18));
             stage.world.fund(signer.address(), wei).await?;
@@ -160,7 +166,12 @@ impl Stage {
             max_fee_per_gas: USER_MAX_FEE,
             max_priority_fee_per_gas: USER_TIP,
             to,
-            value: step.value.as_deref().map(|it| self.names.number(it)).transpose()?.unwrap_or_default(),
+            value: step
+                .value
+                .as_deref()
+                .map(|it| self.names.number(it))
+                .transpose()?
+                .unwrap_or_default(),
             access_list: Default::default(),
             input,
         };

@@ -53,7 +53,8 @@ impl Hands {
                 let (to, data) = (Address::ZERO, Bytes::new());
                 let key = order.key;
                 let (simulated_on, effect_simulated) = (Some(on), Some(true));
-                let prepared = Prepared { key, to, data, gas_limit: 0, simulated_on, effect_simulated };
+                let prepared =
+                    Prepared { key, to, data, gas_limit: 0, simulated_on, effect_simulated };
                 return Ok((prepared, Vec::new()));
             }
         };

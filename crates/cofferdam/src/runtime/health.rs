@@ -63,7 +63,9 @@ impl Board {
     /// Takes heads, blindness, incidents and orders from the engine.
     pub fn take(&self, engine: &Engine) {
         let state = engine.state();
-        let blind = state.blind().map(|(chain, it)| (chain.to_string(), format!("blind since block {} because {}", it.from, it.because)));
+        let blind = state.blind().map(|(chain, it)| {
+            (chain.to_string(), format!("blind since block {} because {}", it.from, it.because))
+        });
         let blind: BTreeMap<_, _> = blind.collect();
         let heads = state.chains.keys().filter_map(|id| {
             let chain = ChainId(*id);
@@ -106,17 +108,34 @@ impl Health {
             }
         };
         let one = |value: u64| vec![(String::new(), value)];
-        line("healthy", "gauge", "1 if every chain can be looked at and the journal takes records", one(self.healthy.into()));
+        line(
+            "healthy",
+            "gauge",
+            "1 if every chain can be looked at and the journal takes records",
+            one(self.healthy.into()),
+        );
         let heads = self.heads.iter().map(|(chain, it)| (format!("{{chain=\"{chain}\"}}"), *it));
         line("head_block", "gauge", "last evaluated block", heads.collect());
         line("incidents_open", "gauge", "open incidents", one(self.incidents_open as u64));
-        line("orders_under_way", "gauge", "orders dispatched without outcome", one(self.orders_under_way as u64));
+        line(
+            "orders_under_way",
+            "gauge",
+            "orders dispatched without outcome",
+            one(self.orders_under_way as u64),
+        );
         line("blocks_total", "counter", "blocks evaluated", one(self.blocks));
         line("pending_total", "counter", "pending transactions evaluated", one(self.pending));
         line("alerts_total", "counter", "messages for people", one(self.alerts));
         line("records_total", "counter", "journal records", one(self.records));
-        let quantiles = [50, 99].into_iter().filter_map(|it| Some((format!("{{quantile=\"0.{it}\"}}"), self.reaction_us(it)?)));
-        line("reaction_microseconds", "gauge", "from an observation to its containment in the pool", quantiles.collect());
+        let quantiles = [50, 99]
+            .into_iter()
+            .filter_map(|it| Some((format!("{{quantile=\"0.{it}\"}}"), self.reaction_us(it)?)));
+        line(
+            "reaction_microseconds",
+            "gauge",
+            "from an observation to its containment in the pool",
+            quantiles.collect(),
+        );
         out
     }
 }
@@ -125,7 +144,10 @@ impl Health {
 pub fn routes(board: Board) -> Router {
     Router::new()
         .route("/health", get(health))
-        .route("/metrics", get(|State(board): State<Board>| async move { board.read().prometheus() }))
+        .route(
+            "/metrics",
+            get(|State(board): State<Board>| async move { board.read().prometheus() }),
+        )
         .with_state(board)
 }
 

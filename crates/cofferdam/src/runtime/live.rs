@@ -14,7 +14,9 @@ use cofferdam_engine::Input;
 use cofferdam_observe::rpc::{RpcReader, RpcSource, RpcStates};
 use tokio::sync::mpsc;
 
-use super::{Carried, Shell, ShellError, chain_of, complete, health::Board, parent_of, simulate_pending};
+use super::{
+    Carried, Shell, ShellError, chain_of, complete, health::Board, parent_of, simulate_pending,
+};
 
 /// How often time passes for the engine when nothing else happens.
 const TICK_MS: u64 = 250;
@@ -107,14 +109,20 @@ impl Live {
     }
 
     /// A block is held until its traces and reads are there; it is never given up.
-    async fn on_block(&mut self, seen: Instant, observation: Observation) -> Result<(), ShellError> {
+    async fn on_block(
+        &mut self,
+        seen: Instant,
+        observation: Observation,
+    ) -> Result<(), ShellError> {
         let chain = observation.block.chain;
         let Some((reader, states)) = self.readers.get(&chain).cloned() else { return Ok(()) };
         let mut wait = RETRY_MIN_MS;
         loop {
             let traced = retrace(observation.clone(), &states).await;
             let completed = match traced {
-                Ok(it) => complete(it, self.shell.engine(), &*reader as &dyn StateReader).await.map_err(|it| chain_of(&it)),
+                Ok(it) => complete(it, self.shell.engine(), &*reader as &dyn StateReader)
+                    .await
+                    .map_err(|it| chain_of(&it)),
                 Err(because) => Err(because),
             };
             match completed {
@@ -132,9 +140,15 @@ impl Live {
         }
     }
 
-    async fn on_pending(&mut self, seen: Instant, observation: Observation) -> Result<(), ShellError> {
+    async fn on_pending(
+        &mut self,
+        seen: Instant,
+        observation: Observation,
+    ) -> Result<(), ShellError> {
         let chain = observation.block.chain;
-        let (Some(tx), Some(head)) = (observation.txs.into_iter().next(), self.shell.engine().state().head(chain)) else {
+        let (Some(tx), Some(head)) =
+            (observation.txs.into_iter().next(), self.shell.engine().state().head(chain))
+        else {
             return Ok(());
         };
         let Some((_, states)) = self.readers.get(&chain) else { return Ok(()) };
@@ -142,7 +156,8 @@ impl Live {
         let env = observation.env;
         let engine = self.shell.engine();
         // The EVM asks the node for state while it runs: off the async threads.
-        let simulated = tokio::task::block_in_place(|| simulate_pending(tx, head, &env, &state, engine));
+        let simulated =
+            tokio::task::block_in_place(|| simulate_pending(tx, head, &env, &state, engine));
         self.board.update(|it| it.pending += 1);
         match simulated {
             Ok(Some(it)) => self.feed(Input::Pending(it), Some(seen)).await,
@@ -167,8 +182,12 @@ impl Live {
                 return Err(error);
             }
         };
-        let sent = carried.records.iter().any(|it| matches!(it, Record::Dispatched { sent, .. } if !sent.is_empty()));
-        let reaction = seen.filter(|_| sent).and_then(|it| u64::try_from(it.elapsed().as_micros()).ok());
+        let sent = carried
+            .records
+            .iter()
+            .any(|it| matches!(it, Record::Dispatched { sent, .. } if !sent.is_empty()));
+        let reaction =
+            seen.filter(|_| sent).and_then(|it| u64::try_from(it.elapsed().as_micros()).ok());
         self.board.update(|it| {
             it.alerts += carried.alerts.len() as u64;
             it.records += carried.records.len() as u64;

@@ -95,7 +95,11 @@ impl Shell {
     ///
     /// # Errors
     /// [`ShellError::Journal`].
-    pub async fn start(&mut self, now: Timestamp, plan: alloy_primitives::B256) -> Result<(), ShellError> {
+    pub async fn start(
+        &mut self,
+        now: Timestamp,
+        plan: alloy_primitives::B256,
+    ) -> Result<(), ShellError> {
         let record = self.engine.started(now, plan, env!("CARGO_PKG_VERSION"));
         self.journal.append(now, &[record]).await.map_err(ShellError::Journal)?;
         Ok(())
@@ -167,14 +171,18 @@ impl Shell {
         match tokio::time::timeout(limit, self.dispatcher.dispatch(order, *attempt)).await {
             Ok(Ok((prepared, sent))) => Input::Dispatched { key, prepared, sent },
             Ok(Err(reason)) => Input::DispatchFailed { key, reason },
-            Err(_) => Input::DispatchFailed { key, reason: format!("no answer in {DISPATCH_TIMEOUT_MS} ms") },
+            Err(_) => Input::DispatchFailed {
+                key,
+                reason: format!("no answer in {DISPATCH_TIMEOUT_MS} ms"),
+            },
         }
     }
 
     async fn ask(&self, order: &Order) -> Option<Input> {
         let head = self.engine.state().head(order.chain)?;
         let limit = Duration::from_millis(SETTLE_TIMEOUT_MS);
-        let outcome = tokio::time::timeout(limit, self.dispatcher.settle(order, head)).await.ok()??;
+        let outcome =
+            tokio::time::timeout(limit, self.dispatcher.settle(order, head)).await.ok()??;
         Some(Input::Settled { key: order.key, outcome })
     }
 }

@@ -16,7 +16,13 @@ async fn run(id: &str, seed: u64) {
     for variant in &drill.scenario.variants {
         let played = run_variant(&drill, variant, &options).await.expect("a drill that runs");
         let card = &played.card;
-        assert!(card.passed(), "{id}/{} with seed {seed}: {:?}\n{}", variant.id, card.shortfalls, card.render());
+        assert!(
+            card.passed(),
+            "{id}/{} with seed {seed}: {:?}\n{}",
+            variant.id,
+            card.shortfalls,
+            card.render()
+        );
     }
 }
 
