@@ -10,6 +10,8 @@
 //! [`Tracing::is_evidence`]: cofferdam_core::evidence::Tracing::is_evidence
 //! [`Answer::Unavailable`]: cofferdam_core::read::Answer::Unavailable
 
+#![cfg_attr(test, allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may panic"))]
+
 mod asked;
 mod balances;
 mod blind;

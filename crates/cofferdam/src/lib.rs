@@ -5,4 +5,5 @@
 
 pub mod cli;
 pub mod drill;
+pub mod replay;
 pub mod runtime;

@@ -8,6 +8,7 @@ pub mod journal;
 pub mod output;
 pub mod plan;
 mod readiness;
+mod replay;
 mod run;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -32,6 +33,8 @@ struct Cli {
 enum Command {
     /// Watch the plan's chains and respond, until told to stop.
     Run(run::RunArgs),
+    /// Replay recorded exploits and ordinary blocks under one generic plan.
+    Replay(replay::ReplayArgs),
     /// Prove that every action of a plan would work now.
     Readiness(readiness::ReadinessArgs),
     /// Drills: simulated incidents on a local chain, scored.
@@ -80,6 +83,7 @@ pub fn main() -> ExitCode {
 async fn run(command: Command, output: &Output) -> Result<ExitCode, CliError> {
     match command {
         Command::Run(it) => run::run(it, output).await,
+        Command::Replay(it) => replay::run(&it, output),
         Command::Readiness(it) => readiness::run(it, output).await,
         Command::Drill(it) => drill::run(it, output).await,
         Command::Plan(it) => plan::run(it, output),

@@ -1,0 +1,123 @@
+//! Ordinary mainnet blocks with their most active asset-holding contracts protected.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use alloy_primitives::Address;
+use cofferdam_core::{Fact, Observation, Severity, snapshot::Snapshot};
+use cofferdam_observe::recorded::{MainnetBlocks, load_block_index};
+use cofferdam_sim::{ExecuteOptions, Rules, execute_block};
+use serde::Serialize;
+
+use super::{ReplayError, evaluate, plan};
+
+/// Contracts protected per block: the most active ones that hold assets.
+pub const PROTECTED_PER_BLOCK: usize = 50;
+
+/// One block.
+#[derive(Clone, Debug, Serialize)]
+pub struct BlockLine {
+    /// Height.
+    pub number: u64,
+    /// How many transactions.
+    pub txs: usize,
+    /// How many contracts were protected.
+    pub protected: usize,
+    /// Whether re-execution equals the header.
+    pub executed: bool,
+    /// Findings by severity.
+    pub findings: BTreeMap<Severity, u32>,
+}
+
+/// Replays every block of `data` under the generic plan.
+///
+/// # Errors
+/// If a file cannot be read or a block cannot be executed at all.
+pub fn benign(data: &Path) -> Result<Vec<BlockLine>, ReplayError> {
+    let folder = data.join("mainnet-blocks");
+    let blocks =
+        MainnetBlocks::open(&folder).map_err(|it| ReplayError::new("mainnet-blocks", it))?;
+    let index = load_block_index(&folder.join("index.csv"));
+    let mut out = Vec::new();
+    for row in index.map_err(|it| ReplayError::new("mainnet-blocks/index.csv", it))? {
+        let what = format!("block {}", row.number);
+        let recorded = blocks.load(row.number).map_err(|it| ReplayError::new(what.clone(), it))?;
+        let rules = Rules::mainnet();
+        let options = ExecuteOptions { rules: rules.clone() };
+        let executed = execute_block(&recorded.observation, &recorded.state, &options);
+        let executed = executed.map_err(|it| ReplayError::new(what, it))?;
+        let mut block = executed.observation;
+        block.decode_facts();
+        let entities = most_active(&block, &recorded.state);
+        let (txs, protected) = (block.txs.len(), entities.len());
+        let plan = plan(1, serde_json::Value::Array(entities), serde_json::json!({}))?;
+        let mut findings = BTreeMap::new();
+        for it in evaluate(plan, block, &recorded.state, &rules)? {
+            *findings.entry(it.severity).or_insert(0) += 1;
+        }
+        let executed = executed.difference.is_none();
+        out.push(BlockLine { number: row.number, txs, protected, executed, findings });
+    }
+    Ok(out)
+}
+
+/// The contracts that most transactions move value through, each with the tokens it was seen to hold.
+fn most_active(block: &Observation, state: &Snapshot) -> Vec<serde_json::Value> {
+    let mut counts: BTreeMap<Address, u32> = BTreeMap::new();
+    let mut tokens: BTreeMap<Address, BTreeSet<Address>> = BTreeMap::new();
+    for tx in &block.txs {
+        let mut met = BTreeSet::new();
+        for fact in &tx.facts {
+            match fact {
+                Fact::Transfer { token, from, to, .. } => {
+                    for party in [*from, *to] {
+                        met.insert(party);
+                        tokens.entry(party).or_default().insert(*token);
+                    }
+                }
+                Fact::NativeTransfer { from, to, .. } => met.extend([*from, *to]),
+                _ => {}
+            }
+        }
+        for it in met {
+            *counts.entry(it).or_insert(0) += 1;
+        }
+    }
+    let holds_code =
+        |it: &Address| state.accounts.get(it).is_some_and(|it| !it.state.code.is_empty());
+    let mut ranked: Vec<_> = counts.into_iter().filter(|(it, _)| holds_code(it)).collect();
+    ranked.sort_by_key(|(it, count)| (std::cmp::Reverse(*count), *it));
+    ranked.truncate(PROTECTED_PER_BLOCK);
+    ranked.iter().enumerate().map(|(index, (it, _))| entity(index, *it, tokens.get(it))).collect()
+}
+
+/// Ether at 2,000 dollars, and every token it was seen with at one dollar and 18 decimals, unless it is
+/// one of the few whose decimals and price everybody knows.
+fn entity(index: usize, account: Address, tokens: Option<&BTreeSet<Address>>) -> serde_json::Value {
+    let known = [
+        ("0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2", "WETH", 18, "2000 usd"),
+        ("0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48", "USDC", 6, "1 usd"),
+        ("0xdac17f958d2ee523a2206206994597c13d831ec7", "USDT", 6, "1 usd"),
+        ("0x6b175474e89094c44da98b954eedeac495271d0f", "DAI", 18, "1 usd"),
+        ("0x2260fac5e5542a773aa44fbcfedf7c193bc2c599", "WBTC", 8, "30000 usd"),
+    ];
+    let asset = |token: &str, symbol: &str, decimals: u8, price: &str| serde_json::json!({ "token": token, "symbol": symbol, "decimals": decimals, "price": price });
+    let mut assets = vec![asset("native", "ETH", 18, "2000 usd")];
+    assets.extend(known.iter().map(|it| asset(it.0, it.1, it.2, it.3)));
+    for token in tokens.into_iter().flatten() {
+        let token = format!("{token:#x}");
+        if known.iter().all(|it| it.0 != token) {
+            assets.push(asset(&token, "token", 18, "1 usd"));
+        }
+    }
+    serde_json::json!({ "id": format!("contract-{index}"), "accounts": [format!("eip155:1:{account:#x}")], "assets": assets })
+}
+
+impl BlockLine {
+    /// How many critical findings there are.
+    pub fn critical(&self) -> u32 {
+        self.findings.get(&Severity::Critical).copied().unwrap_or(0)
+    }
+}
