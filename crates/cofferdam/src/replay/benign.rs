@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::{ReplayError, evaluate, plan};
 
 /// Contracts protected per block: the most active ones that hold assets.
-pub const PROTECTED_PER_BLOCK: usize = 50;
+const PROTECTED_PER_BLOCK: usize = 50;
 
 /// One block.
 #[derive(Clone, Debug, Serialize)]
