@@ -11,7 +11,7 @@ use cofferdam_observe::recorded::{MainnetBlocks, load_block_index};
 use cofferdam_sim::{ExecuteOptions, Rules, execute_block};
 use serde::Serialize;
 
-use super::{ReplayError, evaluate, plan};
+use super::{ReplayError, evaluate, plan, state_after};
 
 /// Contracts protected per block: the most active ones that hold assets.
 const PROTECTED_PER_BLOCK: usize = 50;
@@ -54,7 +54,8 @@ pub fn benign(data: &Path) -> Result<Vec<BlockLine>, ReplayError> {
         let (txs, protected) = (block.txs.len(), entities.len());
         let plan = plan(1, serde_json::Value::Array(entities), serde_json::json!({}))?;
         let mut findings = BTreeMap::new();
-        for it in evaluate(plan, block, &recorded.state, &rules)? {
+        let after = state_after(&recorded.state, &block.txs);
+        for it in evaluate(plan, block, &recorded.state, &after, &rules)? {
             *findings.entry(it.severity).or_insert(0) += 1;
         }
         let executed = executed.difference.is_none();

@@ -87,18 +87,19 @@ fn plan(
     serde_json::from_value(json).map_err(|it| ReplayError::new("the generic plan is wrong", it))
 }
 
-/// Runs one block through the engine: reads answered on both states, findings collected.
+/// Runs one block through the engine: reads answered on both states, findings collected. A state that
+/// is not known is an empty partial snapshot: its reads are unavailable, never zero.
 fn evaluate(
     plan: Plan,
     mut block: Observation,
     before: &Snapshot,
+    after: &Snapshot,
     rules: &Rules,
 ) -> Result<Vec<Finding>, ReplayError> {
     let engine = Engine::new(plan, Limits::default());
     let mut engine =
         engine.map_err(|it| ReplayError::new("the generic plan cannot be built", it))?;
     block.decode_facts();
-    let after = after(before, &block.txs);
     let wanted = engine.wanted_reads(&block);
     let mut env = block.env.clone();
     env.base_fee = 0;
@@ -106,7 +107,7 @@ fn evaluate(
         let on = |state| On { block: &block.block, env: &env, state, rules };
         let failed = |it| ReplayError::new("state cannot be read", it);
         let pairs = answer_reads(reads, on(before)).map_err(failed)?;
-        let pairs = pairs.into_iter().zip(answer_reads(reads, on(&after)).map_err(failed)?);
+        let pairs = pairs.into_iter().zip(answer_reads(reads, on(after)).map_err(failed)?);
         for (question, (before, after)) in reads.iter().zip(pairs) {
             block.readings.insert(question.clone(), Reading { before, after });
         }
@@ -120,9 +121,8 @@ fn evaluate(
     Ok(found.collect())
 }
 
-/// The state after `txs`, from their diffs. The zero address and the fee recipient exist: view calls
-/// come from the one, fees go to the other.
-fn after(before: &Snapshot, txs: &[Tx]) -> Snapshot {
+/// The state after `txs`, from their diffs.
+fn state_after(before: &Snapshot, txs: &[Tx]) -> Snapshot {
     let mut state = before.clone();
     for tx in txs {
         for it in &tx.diff.storage {
@@ -135,7 +135,8 @@ fn after(before: &Snapshot, txs: &[Tx]) -> Snapshot {
     state
 }
 
-/// Makes view calls possible on a partial state.
+/// Makes view calls possible on a partial state: the zero address, from which they come, and the fee
+/// recipient exist.
 fn readable(state: &mut Snapshot, beneficiary: Address) {
     state.add_fresh(Address::ZERO, U256::ZERO, Default::default());
     state.add_fresh(beneficiary, U256::ZERO, Default::default());
