@@ -42,6 +42,20 @@ pub struct Order {
     pub expires_at: Timestamp,
     /// The most that may be spent on fees for it, in wei.
     pub fee_budget_wei: U256,
+    /// What the pending transaction that it must precede bids, if it answers one.
+    #[serde(default)]
+    pub outbid: Option<Bid>,
+}
+
+/// What a transaction bids for its place in a block, in wei per gas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bid {
+    /// Fee cap.
+    #[serde(with = "crate::wide")]
+    pub max_fee_per_gas: u128,
+    /// Tip cap.
+    #[serde(with = "crate::wide")]
+    pub max_priority_fee_per_gas: u128,
 }
 
 /// The call an order makes.

@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 
 use cofferdam_core::{
-    Finding, Probability, Timestamp, Usd,
+    Finding, Probability, Stage, Timestamp, Usd,
     incident::{Ledger, OptionLine, Quantity, Term, Verdict},
     plan::{Action, Entity, Mode, Plan},
 };
 
-use crate::{drain, evidence, gate};
+use crate::{
+    drain::{self, Losses},
+    evidence, gate,
+};
 
 /// A finding with the mode of its rule.
 #[derive(Clone, Copy, Debug)]
@@ -73,9 +76,13 @@ pub fn decide(case: &Case<'_>) -> (Ledger, Option<Choice>) {
     let decision = &case.plan.decision;
     let (posterior, mut terms) = evidence::fuse(decision, case.findings);
     let (at_risk, source) = value_at_risk(case);
-    let lost = lost(case.findings);
-    let drain = drain::drain(decision, at_risk, lost, case.blocks_since_loss);
-    terms.extend(drain::terms(decision, at_risk, &source, lost, &drain));
+    let losses = Losses {
+        suffered: lost(case.findings, |it| it > Stage::Pending),
+        impending: lost(case.findings, |it| it == Stage::Pending),
+        blocks: case.blocks_since_loss,
+    };
+    let drain = drain::drain(decision, at_risk, losses);
+    terms.extend(drain::terms(decision, at_risk, &source, losses, &drain));
 
     let mut options: Vec<OptionLine> = Vec::new();
     for action in case.plan.actions.iter().filter(|it| it.contains.contains(&case.entity.id)) {
@@ -105,15 +112,18 @@ fn value_at_risk(case: &Case<'_>) -> (Usd, String) {
     }
     match &case.holdings {
         Some((value, source)) => (*value, source.clone()),
-        None => (lost(case.findings), "holdings unknown: at least what was lost".into()),
+        None => {
+            let all = lost(case.findings, |_| true);
+            (all, "holdings unknown: at least what was lost".into())
+        }
     }
 }
 
-/// Loss already suffered: two rules that see the same loss are not added up. Within a rule losses of
-/// different transactions are.
-fn lost(findings: &[Weighed<'_>]) -> Usd {
+/// Loss in transactions of the stages wanted: two rules that see the same loss are not added up.
+/// Within a rule losses of different transactions are.
+fn lost(findings: &[Weighed<'_>], stage: impl Fn(Stage) -> bool) -> Usd {
     let mut by_rule = std::collections::BTreeMap::<&str, Usd>::new();
-    for it in findings.iter().filter(|it| it.counts()) {
+    for it in findings.iter().filter(|it| it.counts() && stage(it.finding.stage)) {
         let sum = by_rule.entry(&it.finding.rule).or_default();
         *sum = sum.plus(Usd(it.finding.loss.0.max(0)));
     }

@@ -90,7 +90,7 @@ fn a_critical_loss_pauses_the_market_and_not_the_protocol() {
           evidence: value                 +20.000 nat                      findings of drain, capped at +20.000 nat
           posterior                       88.58 %                          prior and evidence (Bayes)
           value at risk                   $1,000,000                       plan: value-at-risk of vault
-          already lost                    $300,000                         findings of class damage
+          already lost                    $300,000                         findings of class damage in blocks
           still there                     $700,000                         value at risk less loss
           blocks a drain takes            10 blocks                        plan: decision.drain-blocks
           loss in the next block if real  $168,000 [$70,000 … $700,000]    observed rate or even drain of the rest; the atomic part is sunk

@@ -282,5 +282,6 @@ pub fn order(seed: u8, call: OrderCall) -> Order {
         decided_at: NOW,
         expires_at: NOW.plus_ms(600_000),
         fee_budget_wei: U256::from(5 * 10u128.pow(17)),
+        outbid: None,
     }
 }

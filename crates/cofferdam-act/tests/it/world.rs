@@ -286,6 +286,7 @@ pub fn order(seed: u8, action: &Action, now: Timestamp) -> Order {
         decided_at: now,
         expires_at: now.plus_ms(600_000),
         fee_budget_wei: action.fee_budget.0,
+        outbid: None,
     }
 }
 

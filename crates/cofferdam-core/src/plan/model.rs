@@ -375,6 +375,8 @@ pub struct Decision {
     pub atomic: BasisPoints,
     /// Blocks over which a drain that is not atomic runs.
     pub drain_blocks: u64,
+    /// Probability that containment is included before a pending attack that it answers.
+    pub pre_emption: BasisPoints,
     /// Evidence older than this no longer counts.
     pub memory: DurationText,
 }
@@ -403,6 +405,7 @@ impl Default for Decision {
             group_cap_millinats: 20_000,
             atomic: BasisPoints(440_000),
             drain_blocks: 10,
+            pre_emption: BasisPoints(500_000),
             memory: DurationText(3_600_000),
         }
     }

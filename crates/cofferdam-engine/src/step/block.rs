@@ -3,7 +3,7 @@
 use alloy_primitives::B256;
 use cofferdam_core::{
     BlockRef, ChainId, Finding, FindingId, Observation, Record, Severity, Stage,
-    incident::IncidentState,
+    incident::IncidentState, order::Bid,
 };
 
 use super::Step;
@@ -165,6 +165,11 @@ impl Step<'_> {
             .into_iter()
             .map(|(entity, value)| (entity.id.clone(), value))
             .collect();
+        let bids = observation.txs.iter().map(|it| Bid {
+            max_fee_per_gas: it.max_fee_per_gas,
+            max_priority_fee_per_gas: it.max_priority_fee_per_gas,
+        });
+        self.bid = bids.max_by_key(|it| it.max_priority_fee_per_gas);
         let Some(rules) = self.engine.rules.get_mut(&chain) else { return };
         let findings = rules.peek(observation);
         self.on_findings(

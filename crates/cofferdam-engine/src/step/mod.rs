@@ -6,7 +6,7 @@ mod respond;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cofferdam_core::{IncidentId, Record, Severity, Timestamp, Usd};
+use cofferdam_core::{IncidentId, Record, Severity, Timestamp, Usd, order::Bid};
 
 use crate::{Command, Effect, Engine, Input, apply::apply};
 
@@ -17,13 +17,21 @@ pub(crate) struct Step<'a> {
     pub(crate) effects: Vec<Effect>,
     /// Incidents whose evidence changed: decided upon before the step ends.
     pub(crate) touched: BTreeSet<IncidentId>,
+    /// What the pending transaction of this step bids.
+    pub(crate) bid: Option<Bid>,
     /// What entities held just before the observation of this step, as far as it told.
     pub(crate) held: BTreeMap<String, Usd>,
 }
 
 pub(crate) fn step(engine: &mut Engine, now: Timestamp, input: Input) -> Vec<Effect> {
-    let mut it =
-        Step { engine, now, effects: Vec::new(), touched: BTreeSet::new(), held: BTreeMap::new() };
+    let mut it = Step {
+        engine,
+        now,
+        effects: Vec::new(),
+        touched: BTreeSet::new(),
+        bid: None,
+        held: BTreeMap::new(),
+    };
     match input {
         Input::Block(observation) => it.on_block(observation),
         Input::Pending(observation) => it.on_pending(&observation),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cofferdam_core::{
-    Class, Finding, IncidentId, OrderKey, Record, Severity, Usd,
+    Class, Finding, IncidentId, OrderKey, Record, Severity, Stage, Usd,
     incident::{Incident, IncidentState, Ledger, Verdict},
     order::{Order, Outcome},
     plan::{Action, ActionCall, Autonomy, ContainmentFunction, Mode, containment},
@@ -198,6 +198,7 @@ impl Step<'_> {
             decided_at: self.now,
             expires_at: self.now.plus_ms(action.valid_for.0),
             fee_budget_wei: action.fee_budget.0,
+            outbid: self.bid,
         }
     }
 
@@ -266,7 +267,8 @@ fn past_orders(state: &State) -> Vec<PastOrder> {
 }
 
 fn blocks_since_loss(state: &State, findings: &[Weighed<'_>]) -> u64 {
-    let lossy = findings.iter().filter(|it| it.finding.loss > Usd::ZERO);
+    let in_block = |it: &&Weighed<'_>| it.finding.stage > Stage::Pending;
+    let lossy = findings.iter().filter(in_block).filter(|it| it.finding.loss > Usd::ZERO);
     let mut first = BTreeMap::new();
     for it in lossy {
         let block = it.finding.block;

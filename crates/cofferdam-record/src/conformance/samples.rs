@@ -8,7 +8,7 @@ use cofferdam_core::{
     Record, Severity, Stage, Timestamp, Usd,
     finding::Evidence,
     incident::{Incident, IncidentState, Ledger, OptionLine, Quantity, Term, Verdict},
-    order::{EffectCheck, Expectation, Order, OrderCall, Outcome, Prepared, Sent},
+    order::{Bid, EffectCheck, Expectation, Order, OrderCall, Outcome, Prepared, Sent},
     plan::{Autonomy, DurationText, Rung},
     read::StateRead,
 };
@@ -192,6 +192,7 @@ fn order() -> Order {
         decided_at: Timestamp(3),
         expires_at: Timestamp(u64::MAX),
         fee_budget_wei: U256::MAX,
+        outbid: Some(Bid { max_fee_per_gas: u128::MAX, max_priority_fee_per_gas: u128::MAX }),
     }
 }
 

@@ -7,6 +7,7 @@ use alloy_primitives::Bytes;
 
 /// Our own artifacts by name.
 const EMBEDDED: &[(&str, &str)] = &[
+    ("DemoAccessControl", include_str!("../../../../contracts/abi/DemoAccessControl.json")),
     ("DemoCustody", include_str!("../../../../contracts/abi/DemoCustody.json")),
     ("DemoLendingPool", include_str!("../../../../contracts/abi/DemoLendingPool.json")),
     ("DemoPair", include_str!("../../../../contracts/abi/DemoPair.json")),
@@ -21,6 +22,7 @@ const EMBEDDED: &[(&str, &str)] = &[
         include_str!("../../../../contracts/abi/EvilVaultImplementation.json"),
     ),
     ("InflationAttack", include_str!("../../../../contracts/abi/InflationAttack.json")),
+    ("SafeConfigGuard", include_str!("../../../../contracts/abi/SafeConfigGuard.json")),
     ("SafeSweeper", include_str!("../../../../contracts/abi/SafeSweeper.json")),
     ("SlotZeroOverwriter", include_str!("../../../../contracts/abi/SlotZeroOverwriter.json")),
     ("SpotOracleAttack", include_str!("../../../../contracts/abi/SpotOracleAttack.json")),

@@ -51,9 +51,12 @@ macro_rules! embedded {
 
 const EMBEDDED: &[(&str, &str, &str)] = embedded![
     "control-ordinary-day",
+    "d1-venus-donation",
     "d11-griefing",
     "d2-first-depositor",
+    "d3-safe-singleton",
     "d5-spot-oracle",
+    "d5-uniswap-oracle",
     "d9-stolen-upgrade-key",
 ];
 

@@ -3,6 +3,7 @@
 //! **Invariant:** the defence is the program itself: same engine, same executors, same journal. It is
 //! told nothing about the scenario but the plan that a protocol would have written.
 
+pub mod anvil;
 pub mod artifacts;
 pub mod catalogue;
 pub mod defence;
@@ -36,6 +37,8 @@ pub use stage::StageError;
 pub use world::{World, WorldError};
 
 use crate::runtime::{Hand, Hands, Shell, chain_of};
+use anvil::AnvilWorld;
+use cofferdam_sim::LocalConfig;
 use defence::{Defence, Stopwatch, Timed};
 use local::LocalWorld;
 use stage::Stage;
@@ -90,7 +93,9 @@ pub async fn run_variant(
 async fn set(drill: &Drill, options: &RunOptions) -> Result<Stage, StageError> {
     let world: Box<dyn World> = match options.backend {
         Backend::Local => Box::new(LocalWorld::new()),
-        Backend::Anvil => return Err(StageError::Other("anvil drills are not wired yet".into())),
+        Backend::Anvil => {
+            Box::new(AnvilWorld::start(&options.packages, LocalConfig::default().time).await?)
+        }
     };
     Stage::set(world, &drill.scenario, options.seed, options.packages.clone()).await
 }

@@ -21,9 +21,7 @@ use super::{
 };
 
 /// Gas limit of a drill step whose simulation fails.
-const STEP_GAS: u64 = 6_000_000;
-/// Fee cap of drill users, in wei: the containment outbids it, as it would on a busy chain.
-const USER_MAX_FEE: u128 = 40_000_000_000;
+const STEP_GAS: u64 = 12_000_000;
 /// Tip of drill users, in wei.
 const USER_TIP: u128 = 1_000_000_000;
 
@@ -159,11 +157,14 @@ impl Stage {
         if let (Some(name), TxKind::Create) = (&step.r#as, to) {
             self.names.set_address(name, address.create(nonce));
         }
+        let head = self.world.broadcaster().head().await;
+        let base_fee = head.map_err(|it| WorldError::new("ask for the base fee", it))?.1;
         let tx = TxEip1559 {
             chain_id: self.world.chain().0,
             nonce,
             gas_limit: self.gas(address, to, &input).await,
-            max_fee_per_gas: USER_MAX_FEE,
+            // As wallets do it.
+            max_fee_per_gas: u128::from(base_fee) * 2 + USER_TIP,
             max_priority_fee_per_gas: USER_TIP,
             to,
             value: step

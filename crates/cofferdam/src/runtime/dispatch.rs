@@ -58,7 +58,8 @@ impl Hands {
                 return Ok((prepared, Vec::new()));
             }
         };
-        let dispatch = hand.executor.dispatch(order, &ready, None, now).await;
+        let tip = order.outbid.map(|it| it.max_priority_fee_per_gas);
+        let dispatch = hand.executor.dispatch(order, &ready, tip, now).await;
         let dispatch = dispatch.map_err(|it| chain_of(&it))?;
         Ok((ready.prepared, dispatch.sent().cloned().collect()))
     }

@@ -15,7 +15,7 @@ use cofferdam_observe::rpc::{RpcReader, RpcSource, RpcStates};
 use tokio::sync::mpsc;
 
 use super::{
-    Carried, Shell, ShellError, chain_of, complete, health::Board, parent_of, simulate_pending,
+    Carried, Shell, ShellError, chain_of, complete, health::Board, retrace, simulate_pending,
 };
 
 /// How often time passes for the engine when nothing else happens.
@@ -223,25 +223,5 @@ async fn forward(mut source: RpcSource, events: mpsc::Sender<Event>) {
         if events.send((chain, Instant::now(), event)).await.is_err() || over {
             return;
         }
-    }
-}
-
-/// Fills in call trees and diffs by our own execution where the node served none. State that cannot
-/// be had now holds the block; a result that differs from the receipts is marked as a mismatch, which
-/// the rules report as blindness.
-async fn retrace(observation: Observation, states: &RpcStates) -> Result<Observation, String> {
-    let traced = observation.txs.iter().all(|it| it.tracing.is_evidence());
-    if traced || observation.txs.is_empty() {
-        return Ok(observation);
-    }
-    let parent = states.at(parent_of(&observation.block));
-    let executed = tokio::task::spawn_blocking(move || {
-        let options = cofferdam_sim::ExecuteOptions::of(&observation.block);
-        cofferdam_sim::reexecute_block(&observation, &parent, &options).map(|it| it.observation)
-    });
-    match executed.await {
-        Ok(Ok(it)) => Ok(it),
-        Ok(Err(error)) => Err(chain_of(&error)),
-        Err(error) => Err(format!("re-execution stopped: {error}")),
     }
 }

@@ -10,5 +10,5 @@ mod shell;
 pub use dispatch::{Hand, Hands, chain_of};
 pub use live::{Live, Watch, now};
 pub use pending::simulate_pending;
-pub use pipeline::{complete, parent_of};
+pub use pipeline::{complete, parent_of, retrace};
 pub use shell::{Alert, Carried, Dispatcher, Shell, ShellError};
