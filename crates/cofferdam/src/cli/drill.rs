@@ -1,17 +1,21 @@
-//! `cofferdam drill list | run`.
+//! `cofferdam drill list | run | live`.
 
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
-use clap::{Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use cofferdam_drill::Scorecard;
 
 use super::{CliError, Output};
 use crate::drill::{
-    Backend, CatalogueError, Drill, Played, RunOptions, StageError, catalogue, run_variant,
+    Backend, CatalogueError, Drill, Played, RunOptions, StageError, catalogue,
+    live::{LiveOptions, run_live},
+    run_variant,
 };
+use crate::runtime::health::Health;
 
 /// What to do with drills.
 #[derive(Debug, Subcommand)]
@@ -45,6 +49,36 @@ pub enum DrillCommand {
         #[arg(long, default_value = ".cofferdam/drills")]
         out: PathBuf,
     },
+    /// Runs a drill against `cofferdam run` in a process of its own, on anvil, in wall time.
+    Live(LiveArgs),
+}
+
+/// What a live drill needs.
+#[derive(Debug, Args)]
+pub struct LiveArgs {
+    /// The drill.
+    id: String,
+    /// Only this variant.
+    #[arg(long)]
+    variant: Option<String>,
+    /// How often, each time on a fresh chain with other addresses.
+    #[arg(long, default_value_t = 1)]
+    rounds: u64,
+    /// Milliseconds between two blocks.
+    #[arg(long, default_value_t = 1_000)]
+    block_ms: u64,
+    /// Seed of the first round.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Folder with more drills.
+    #[arg(long, default_value = "drills")]
+    drills: PathBuf,
+    /// Folder with npm packages: anvil, protocol bytecode.
+    #[arg(long, default_value = "contracts/node_modules")]
+    packages: PathBuf,
+    /// Where plan folders and journals are stored.
+    #[arg(long, default_value = ".cofferdam/drills")]
+    out: PathBuf,
 }
 
 /// The chain a drill runs on.
@@ -74,7 +108,54 @@ pub(crate) async fn run(command: DrillCommand, output: &Output) -> Result<ExitCo
             let options = RunOptions { backend, seed, packages, out };
             run_all(&chosen, variant.as_deref(), &options, output).await
         }
+        DrillCommand::Live(args) => live(&args, output).await,
     }
+}
+
+async fn live(args: &LiveArgs, output: &Output) -> Result<ExitCode, CliError> {
+    let drill = catalogue::find(&args.drills, &args.id).map_err(unreadable)?;
+    let program = std::env::current_exe().map_err(|it| CliError::io("find the program", it))?;
+    let (mut cards, mut reactions) = (Vec::new(), Health::default());
+    let variants = drill.scenario.variants.iter();
+    let wanted = variants.filter(|it| args.variant.as_ref().is_none_or(|id| it.id == *id));
+    for variant in wanted {
+        for round in 0..args.rounds {
+            output.note(&format!("running {} / {}, round {} …", args.id, variant.id, round + 1));
+            let options = LiveOptions {
+                run: RunOptions {
+                    backend: Backend::Anvil,
+                    seed: args.seed + round,
+                    packages: args.packages.clone(),
+                    out: args.out.clone(),
+                },
+                program: program.clone(),
+                block_time: Duration::from_millis(args.block_ms),
+            };
+            let lived = run_live(&drill, variant, &options).await.map_err(failed)?;
+            if !output.is_json() {
+                let head = format!("\n{} / {}, round {}\n\n", args.id, variant.id, round + 1);
+                let verdict = if lived.card.passed() { "  PASS\n" } else { "  FAIL\n" };
+                output.text(&(head + &lived.card.render() + verdict));
+            }
+            reactions.reactions_us.extend(lived.reactions_us);
+            cards.push(lived.card);
+        }
+    }
+    let passed = cards.iter().filter(|it| it.passed()).count();
+    let text = format!(
+        "{passed} of {} passed\nseen → containment in the pool: {}\n",
+        cards.len(),
+        reactions.percentiles()
+    );
+    let value = serde_json::json!({
+        "cards": cards,
+        "reactions-us": reactions.reactions_us,
+        "reaction-p50-us": reactions.reaction_us(50),
+        "reaction-p99-us": reactions.reaction_us(99),
+    });
+    output.result(&value, &text);
+    let all = passed == cards.len() && !cards.is_empty();
+    Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn list(folder: &Path, output: &Output) -> Result<ExitCode, CliError> {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -81,12 +82,12 @@ pub(crate) async fn run(args: RunArgs, output: &Output) -> Result<ExitCode, CliE
     shell.start(now(), hash).await.map_err(|it| CliError::caused("cannot start", it))?;
     let board = Board::default();
     board.take(shell.engine());
-    serve(&args.listen, board.clone()).await?;
+    let listening = serve(&args.listen, board.clone()).await?;
     output.note(&format!(
         "watching {} chains for {}; health at http://{}/health",
         watches.len(),
         plan.name,
-        args.listen
+        listening
     ));
     let live = Live::new(shell, board.clone(), teller(*output, board.clone()));
     live.run(watches, stop(args.for_seconds)).await.map_err(|it| {
@@ -94,20 +95,13 @@ pub(crate) async fn run(args: RunArgs, output: &Output) -> Result<ExitCode, CliE
             .hint("free the disk, then start again: it resumes from the journal")
     })?;
     let health = board.read();
-    let us = |percent| {
-        health
-            .reaction_us(percent)
-            .map_or("–".to_owned(), |it| format!("{}.{:03} ms", it / 1_000, it % 1_000))
-    };
     let text = format!(
-        "blocks {}  pending {}  alerts {}  records {}\nseen → containment in the pool: p50 {}  p99 {}  ({} orders)\n",
+        "blocks {}  pending {}  alerts {}  records {}\nseen → containment in the pool: {}\n",
         health.blocks,
         health.pending,
         health.alerts,
         health.records,
-        us(50),
-        us(99),
-        health.reactions_us.len()
+        health.percentiles()
     );
     output.result(&health, &text);
     Ok(ExitCode::SUCCESS)
@@ -215,18 +209,19 @@ fn resume(engine: &Engine, chain: ChainId) -> Option<Start> {
     (!blocks.is_empty()).then_some(Start::After(blocks))
 }
 
-async fn serve(listen: &str, board: Board) -> Result<(), CliError> {
+async fn serve(listen: &str, board: Board) -> Result<SocketAddr, CliError> {
     let listener = tokio::net::TcpListener::bind(listen).await;
     let listener = listener.map_err(|it| {
         CliError::io(&format!("listen on {listen}"), it)
             .hint("choose another address with --listen")
     })?;
+    let address = listener.local_addr().map_err(|it| CliError::io("listen", it))?;
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, routes(board)).await {
             tracing::error!(error = %chain_of(&error), "health server stopped");
         }
     });
-    Ok(())
+    Ok(address)
 }
 
 /// Alerts as lines, and one status line that stays at the bottom of a terminal.

@@ -6,7 +6,7 @@
 use std::{
     path::{Path, PathBuf},
     process::Stdio,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -37,11 +37,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Time limit of one request.
 const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 
-/// A running anvil process. Ended when dropped.
+/// A running anvil process that makes blocks on command. Ended when dropped.
 #[derive(Debug)]
 pub struct AnvilProcess {
-    /// Where it listens, without a scheme.
-    pub authority: String,
+    authority: String,
+    control: RpcClient,
+    /// Date of the last block.
+    time: Mutex<Timestamp>,
     _child: Child,
 }
 
@@ -77,7 +79,37 @@ impl AnvilProcess {
         let authority = authority.map_err(starting)?;
         // Reading on, so that anvil never waits for us.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Ok(Self { authority, _child: child })
+        let url = format!("http://{authority}").parse();
+        let url = url.map_err(|it| WorldError::new("connect to anvil", it))?;
+        let control = RpcClient::new_http(url);
+        Ok(Self { authority, control, time: Mutex::new(genesis), _child: child })
+    }
+
+    /// Makes a block dated `time`, or a second after the last one if that is later. Returns its
+    /// height.
+    ///
+    /// # Errors
+    /// If anvil refuses.
+    pub async fn mine(&self, time: Timestamp) -> Result<u64, WorldError> {
+        let seconds = {
+            let mut last = self.time.lock().unwrap_or_else(PoisonError::into_inner);
+            *last = Timestamp(time.0.max(last.0.saturating_add(1_000)));
+            last.0 / 1_000
+        };
+        self.ask("evm_setNextBlockTimestamp", json!([seconds])).await?;
+        self.ask("evm_mine", json!([])).await?;
+        let height = self.ask("eth_blockNumber", json!([])).await?;
+        let height = height.as_str().and_then(|it| u64::from_str_radix(it.get(2..)?, 16).ok());
+        height.ok_or_else(|| WorldError::new("mine", "anvil tells no height"))
+    }
+
+    fn last(&self) -> Timestamp {
+        *self.time.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn ask(&self, method: &'static str, params: Value) -> Result<Value, WorldError> {
+        let answer = self.control.request::<_, Value>(method, params).await;
+        answer.map_err(|it| WorldError::new(method, it))
     }
 
     /// The WebSocket endpoint.
@@ -103,26 +135,22 @@ fn binary(packages: &Path) -> Result<PathBuf, WorldError> {
 /// A drill on anvil.
 #[derive(Debug)]
 pub struct AnvilWorld {
-    process: AnvilProcess,
-    control: RpcClient,
+    process: Arc<AnvilProcess>,
     network: Arc<RpcBroadcaster>,
     reader: Arc<RpcReader>,
     states: RpcStates,
     source: RpcSource,
     head: Option<Observation>,
-    time: Timestamp,
 }
 
 impl AnvilWorld {
-    /// Starts anvil and makes its first block.
+    /// Connects to a fresh anvil and makes its first block.
     ///
     /// # Errors
-    /// If anvil cannot be started or asked.
-    pub async fn start(packages: &Path, genesis: Timestamp) -> Result<Self, WorldError> {
-        let process = AnvilProcess::start(packages, genesis).await?;
+    /// If anvil cannot be asked.
+    pub async fn connect(process: Arc<AnvilProcess>) -> Result<Self, WorldError> {
         let pool = EndpointPool::new(CHAIN, [process.ws().as_str()]);
         let pool = pool.map_err(|it| WorldError::new("connect to anvil", it))?;
-        let url = process.http().parse().map_err(|it| WorldError::new("connect to anvil", it))?;
         let network = RpcBroadcaster::connect(&process.http(), CHAIN, &|_| None).await;
         let network = network.map_err(|it| WorldError::new("connect to anvil", it))?;
         let states = RpcStates::start(&pool, REQUEST_LIMIT);
@@ -130,47 +158,29 @@ impl AnvilWorld {
         options.traces = TracePolicy::Reexecute;
         options.stall_after = None;
         let mut world = Self {
-            control: RpcClient::new_http(url),
             network: Arc::new(network),
             reader: Arc::new(RpcReader::new(pool.clone(), REQUEST_LIMIT)),
             states: states.map_err(|it| WorldError::new("connect to anvil", it))?,
             source: RpcSource::start(pool, options, Some(Start::At(1))),
             head: None,
-            time: genesis,
             process,
         };
         world.mine_next().await?;
         Ok(world)
     }
 
-    /// The node itself.
-    pub fn process(&self) -> &AnvilProcess {
-        &self.process
-    }
-
-    /// Makes a block dated `time` without looking at it.
-    ///
-    /// # Errors
-    /// If anvil refuses.
-    pub async fn mine_at(&mut self, time: Timestamp) -> Result<(), WorldError> {
-        self.time = Timestamp(time.0.max(self.time.0.saturating_add(1_000)));
-        self.ask("evm_setNextBlockTimestamp", json!([self.time.0 / 1_000])).await?;
-        self.ask("evm_mine", json!([])).await?;
-        Ok(())
-    }
-
-    async fn ask(&self, method: &'static str, params: Value) -> Result<Value, WorldError> {
-        let answer = self.control.request::<_, Value>(method, params).await;
-        answer.map_err(|it| WorldError::new(method, it))
-    }
-
     async fn mine_next(&mut self) -> Result<Observation, WorldError> {
-        self.mine_at(self.time.plus_ms(BLOCK_SECONDS * 1_000)).await?;
-        let seen = tokio::time::timeout(PATIENCE, self.source.next()).await;
-        let seen = seen.map_err(|it| WorldError::new("see the block", it))?;
-        let seen = match seen.map_err(|it| WorldError::new("see the block", it))? {
-            SourceEvent::Block(it) => it,
-            other => return Err(WorldError::new("see the block", format!("{other:?}"))),
+        let time = self.process.last().plus_ms(BLOCK_SECONDS * 1_000);
+        let height = self.process.mine(time).await?;
+        let seen = loop {
+            let event = tokio::time::timeout(PATIENCE, self.source.next()).await;
+            let event = event.map_err(|it| WorldError::new("see the block", it))?;
+            match event.map_err(|it| WorldError::new("see the block", it))? {
+                SourceEvent::Block(it) if it.block.number >= height => break it,
+                // Somebody else made it.
+                SourceEvent::Block(_) => {}
+                other => return Err(WorldError::new("see the block", format!("{other:?}"))),
+            }
         };
         let traced = retrace(seen, &self.states).await;
         let traced = traced.map_err(|it| WorldError::new("execute the block", it))?;
@@ -205,7 +215,7 @@ impl World for AnvilWorld {
 
     fn fund(&mut self, account: Address, wei: U256) -> Boxed<'_, Result<(), WorldError>> {
         Box::pin(async move {
-            self.ask("anvil_setBalance", json!([account, wei])).await?;
+            self.process.ask("anvil_setBalance", json!([account, wei])).await?;
             Ok(())
         })
     }

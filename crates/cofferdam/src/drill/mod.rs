@@ -7,6 +7,7 @@ pub mod anvil;
 pub mod artifacts;
 pub mod catalogue;
 pub mod defence;
+pub mod live;
 pub mod local;
 pub mod play;
 pub mod stage;
@@ -37,7 +38,7 @@ pub use stage::StageError;
 pub use world::{World, WorldError};
 
 use crate::runtime::{Hand, Hands, Shell, chain_of};
-use anvil::AnvilWorld;
+use anvil::{AnvilProcess, AnvilWorld};
 use cofferdam_sim::LocalConfig;
 use defence::{Defence, Stopwatch, Timed};
 use local::LocalWorld;
@@ -94,7 +95,9 @@ async fn set(drill: &Drill, options: &RunOptions) -> Result<Stage, StageError> {
     let world: Box<dyn World> = match options.backend {
         Backend::Local => Box::new(LocalWorld::new()),
         Backend::Anvil => {
-            Box::new(AnvilWorld::start(&options.packages, LocalConfig::default().time).await?)
+            let genesis = LocalConfig::default().time;
+            let process = AnvilProcess::start(&options.packages, genesis).await?;
+            Box::new(AnvilWorld::connect(Arc::new(process)).await?)
         }
     };
     Stage::set(world, &drill.scenario, options.seed, options.packages.clone()).await
@@ -110,7 +113,11 @@ async fn defend(
     let id = &drill.scenario.id;
     let plan = fill_plan(drill, stage)?;
     let authorisations = match &drill.scenario.guardian {
-        Some(guardian) => authorise(id, guardian, stage, seed).await?,
+        Some(guardian) => {
+            let bundle = authorise(id, guardian, stage, seed).await?;
+            let all = Authorisations::from_bundles(vec![bundle]);
+            all.map_err(|it| StageError::Other(chain_of(&it)))?
+        }
         None => Authorisations::default(),
     };
     let mut signers: Vec<Arc<dyn Signer>> = Vec::new();
@@ -136,12 +143,16 @@ async fn defend(
 }
 
 fn fill_plan(drill: &Drill, stage: &Stage) -> Result<Plan, StageError> {
+    let text = plan_text(drill, stage)?;
+    plan::parse(&text, "plan.toml")
+        .map_err(|it| StageError::Other(format!("plan of the drill: {it}")))
+}
+
+fn plan_text(drill: &Drill, stage: &Stage) -> Result<String, StageError> {
     let action =
         drill.scenario.guardian.as_ref().map(|it| keccak256(&it.action)).unwrap_or_default();
     let text = drill.plan.replace("${id:pause}", &action.to_string());
-    let text = stage.names.fill(&text, stage.world.chain().0)?;
-    plan::parse(&text, "plan.toml")
-        .map_err(|it| StageError::Other(format!("plan of the drill: {it}")))
+    Ok(stage.names.fill(&text, stage.world.chain().0)?)
 }
 
 async fn authorise(
@@ -149,7 +160,7 @@ async fn authorise(
     guardian: &Guardian,
     stage: &Stage,
     seed: u64,
-) -> Result<Authorisations, StageError> {
+) -> Result<Bundle, StageError> {
     let chain = stage.world.chain();
     let contract = stage.names.address(&guardian.contract)?;
     let mut keys = Vec::new();
@@ -167,8 +178,7 @@ async fn authorise(
         let signed = Authorisation::sign(chain, scope, terms, &signers).await;
         made.push(signed.map_err(|it| StageError::Other(chain_of(&it)))?);
     }
-    let bundle = Bundle::new(chain, made);
-    Authorisations::from_bundles(vec![bundle]).map_err(|it| StageError::Other(chain_of(&it)))
+    Ok(Bundle::new(chain, made))
 }
 
 fn key(scenario: &str, name: &str, seed: u64) -> Result<LocalKey, StageError> {

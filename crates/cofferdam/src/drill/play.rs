@@ -215,7 +215,7 @@ impl Run {
     }
 }
 
-fn shortfalls(card: &Scorecard, variant: &Variant, contained: bool) -> Vec<String> {
+pub(super) fn shortfalls(card: &Scorecard, variant: &Variant, contained: bool) -> Vec<String> {
     let expect = &variant.expect;
     let mut out = Vec::new();
     let mut check = |holds: bool, text: String| {

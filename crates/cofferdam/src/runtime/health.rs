@@ -9,13 +9,13 @@ use std::{
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
 use cofferdam_core::ChainId;
 use cofferdam_engine::Engine;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Reactions kept for the percentiles; older ones are forgotten.
 const REACTIONS_MAX: usize = 10_000;
 
 /// The state of the program as told outside.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Health {
     /// Whether we can look at every chain and the journal takes records.
@@ -37,7 +37,6 @@ pub struct Health {
     /// Journal records since start.
     pub records: u64,
     /// Microseconds from an observation to its containment in the pool, newest last.
-    #[serde(skip)]
     pub reactions_us: Vec<u64>,
 }
 
@@ -95,6 +94,15 @@ impl Health {
         sorted.sort_unstable();
         let rank = (sorted.len() * percent).div_ceil(100).max(1);
         sorted.get(rank - 1).copied()
+    }
+
+    /// Median and 99th percentile of the reactions, for people.
+    pub fn percentiles(&self) -> String {
+        let ms = |percent| {
+            let us = self.reaction_us(percent);
+            us.map_or("–".to_owned(), |it| format!("{}.{:03} ms", it / 1_000, it % 1_000))
+        };
+        format!("p50 {}  p99 {}  ({} orders)", ms(50), ms(99), self.reactions_us.len())
     }
 
     /// Prometheus text format, version 0.0.4.
