@@ -7,7 +7,7 @@ use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BlockRef, ChainId, Finding, FindingId, IncidentId, OrderKey, Timestamp,
+    Alert, AlertId, BlockRef, ChainId, Finding, FindingId, IncidentId, OrderKey, Timestamp,
     incident::{Incident, IncidentState, Ledger},
     order::{Order, Outcome, Prepared, Sent},
 };
@@ -29,6 +29,26 @@ pub enum Record {
         block: BlockRef,
         /// State of the rules that changed, so that a restart needs no block again.
         memos: Vec<(String, Memo)>,
+        /// How many endpoints vouched for it by then.
+        #[serde(default = "one")]
+        witnesses: u16,
+    },
+    /// More endpoints vouched for a block that was evaluated before.
+    Vouched {
+        /// The block.
+        block: BlockRef,
+        /// How many do now.
+        witnesses: u16,
+    },
+    /// A person agreed to follow a branch that leaves ours deeper than the reorganisation limit. What
+    /// we know of the chain from `from` on is dropped, and the cursor stands before that block.
+    ForkAccepted {
+        /// Which chain.
+        chain: ChainId,
+        /// First block to be evaluated again.
+        from: u64,
+        /// Who.
+        by: String,
     },
     /// Blocks above `to` were reorganised out.
     Reorged {
@@ -123,6 +143,20 @@ pub enum Record {
         /// Why, for people.
         reason: String,
     },
+    /// An order may not go out yet though it is released: what it rests on is not settled enough.
+    Held {
+        /// Which.
+        key: OrderKey,
+        /// What it waits for, for people.
+        because: String,
+    },
+    /// The block in which an order had its effect was reorganised out: its outcome is open again.
+    Reopened {
+        /// Which.
+        key: OrderKey,
+        /// Why, for people.
+        because: String,
+    },
     /// The outcome of an order is known from the chain.
     Settled {
         /// Which.
@@ -146,7 +180,54 @@ pub enum Record {
         /// The first block evaluated again.
         at: u64,
     },
-    /// A message for a person was issued.
+    /// A message for people was issued, and who is to receive it. Durable before the first delivery
+    /// begins.
+    Issued {
+        /// The message.
+        alert: Alert,
+        /// Ids of the notifiers in the plan.
+        to: Vec<String>,
+    },
+    /// A message that repeats what people know was not issued.
+    Throttled {
+        /// Its thread.
+        dedup: String,
+        /// The text.
+        text: String,
+    },
+    /// A receiver took a message.
+    Delivered {
+        /// Which message.
+        alert: AlertId,
+        /// Id of the notifier in the plan.
+        sink: String,
+        /// Counts from 1.
+        attempt: u32,
+    },
+    /// A receiver did not take a message.
+    DeliveryFailed {
+        /// Which message.
+        alert: AlertId,
+        /// Id of the notifier in the plan.
+        sink: String,
+        /// Counts from 1.
+        attempt: u32,
+        /// Why, for people.
+        because: String,
+        /// When it is tried again.
+        not_before: Timestamp,
+    },
+    /// A message is not offered to a receiver any more.
+    Undeliverable {
+        /// Which message.
+        alert: AlertId,
+        /// Id of the notifier in the plan.
+        sink: String,
+        /// Why, for people.
+        because: String,
+    },
+    /// A message for a person, as written before messages had an id and receivers. Not written any
+    /// more.
     Alerted {
         /// The incident, if it belongs to one.
         incident: Option<IncidentId>,
@@ -169,6 +250,11 @@ pub enum Record {
         /// The state as JSON.
         state: serde_json::Value,
     },
+}
+
+/// Who serves a block is the first to vouch for it.
+fn one() -> u16 {
+    1
 }
 
 /// A rule's state, as the rule itself wrote it.

@@ -33,7 +33,7 @@ fn errors(name: &str) -> PlanErrors {
 fn every_frozen_plan_is_readable_and_explained() {
     let good: Vec<String> =
         named(".toml").into_iter().filter(|it| !it.ends_with(".bad.toml")).collect();
-    assert_eq!(good, ["full.toml", "gaps.toml", "minimal.toml"]);
+    assert_eq!(good, ["full.toml", "gaps.toml", "minimal.toml", "told.toml"]);
     for name in good {
         let plan = plan::parse(&sample(&name), &name).unwrap_or_else(|it| panic!("{it}"));
         let file = samples().join(name.replace(".toml", ".explain.txt"));
@@ -82,13 +82,13 @@ fn a_secret_is_not_repeated_and_its_line_is_marked() {
     for secret in ["hunter2", "9aa3d95b"] {
         assert!(!text.contains(secret), "{text}");
     }
-    assert_eq!(errors.errors.len(), 6);
+    assert_eq!(errors.errors.len(), 8);
     assert!(errors.errors.iter().all(|it| it.sensitive));
 }
 
 #[test]
 fn a_plan_written_out_reads_as_the_same_plan() {
-    for name in ["full.toml", "gaps.toml", "minimal.toml"] {
+    for name in ["full.toml", "gaps.toml", "minimal.toml", "told.toml"] {
         let plan = plan::parse(&sample(name), name).unwrap();
         let text = toml::to_string(&plan).unwrap();
         let again: Plan = plan::parse(&text, name).unwrap_or_else(|it| panic!("{it}\n{text}"));

@@ -1,6 +1,8 @@
 //! The fold: how each record changes the state. Used by `step` and by `restore` alike, so that both
 //! end in the same place.
 
+use std::collections::BTreeSet;
+
 use cofferdam_core::{
     BlockRef, Finding, FindingId, Record, Stage, Timestamp,
     incident::IncidentState,
@@ -10,7 +12,7 @@ use cofferdam_core::{
 };
 
 use crate::{
-    Limits,
+    Limits, Outbox,
     state::{Blindness, FindingState, OrderState, Release, State, Trail},
 };
 
@@ -24,8 +26,15 @@ pub(crate) fn apply(
 ) {
     state.records_since_snapshot += 1;
     match record {
-        Record::BlockEvaluated { block, memos } => {
-            block_evaluated(state, plan, limits, *block, memos)
+        Record::BlockEvaluated { block, memos, witnesses } => {
+            block_evaluated(state, plan, limits, (*block, *witnesses), memos);
+        }
+        Record::Vouched { block, witnesses } => vouched(state, *block, *witnesses),
+        Record::ForkAccepted { chain, from, .. } => {
+            let view = state.chain_mut(*chain);
+            view.trail.clear();
+            view.memos.clear();
+            view.resume_at = Some(*from);
         }
         Record::Reorged { to, .. } => reorged(state, *to),
         Record::Found { finding } => found(state, at, finding),
@@ -69,11 +78,36 @@ pub(crate) fn apply(
         }
         Record::Sighted { chain, .. } => state.chain_mut(*chain).blind = None,
         Record::Started { .. } | Record::Alerted { .. } | Record::Readiness { .. } => {}
-        order => apply_order(state, at, order),
+        Record::Intended { .. }
+        | Record::Approved { .. }
+        | Record::Vetoed { .. }
+        | Record::Held { .. }
+        | Record::Dispatched { .. }
+        | Record::DispatchFailed { .. }
+        | Record::Reopened { .. }
+        | Record::Settled { .. } => apply_order(state, plan, at, record),
+        Record::Issued { .. }
+        | Record::Throttled { .. }
+        | Record::Delivered { .. }
+        | Record::DeliveryFailed { .. }
+        | Record::Undeliverable { .. } => apply_alert(&mut state.outbox, limits, at, record),
     }
 }
 
-fn apply_order(state: &mut State, at: Timestamp, record: &Record) {
+fn apply_alert(outbox: &mut Outbox, limits: &Limits, at: Timestamp, record: &Record) {
+    match record {
+        Record::Issued { alert, to } => outbox.issue(alert, to, &limits.bounds()),
+        Record::Throttled { dedup, .. } => outbox.throttled(dedup),
+        Record::Delivered { alert, sink, .. } => outbox.delivered(*alert, sink),
+        Record::DeliveryFailed { alert, sink, attempt, because, not_before } => {
+            outbox.failed(*alert, sink, (*attempt, *not_before), (at, because));
+        }
+        Record::Undeliverable { alert, sink, .. } => outbox.given_up(*alert, sink),
+        _ => {}
+    }
+}
+
+fn apply_order(state: &mut State, plan: &Plan, at: Timestamp, record: &Record) {
     match record {
         Record::Intended { order } => {
             let release = match &order.autonomy {
@@ -84,22 +118,36 @@ fn apply_order(state: &mut State, at: Timestamp, record: &Record) {
             if let Some(it) = state.incidents.get_mut(&order.incident) {
                 it.orders.push(order.key);
             }
-            let order = order.clone();
-            state.orders.insert(
-                order.key,
-                OrderState {
-                    order,
-                    release,
-                    attempts: 0,
-                    tried_at: None,
-                    sent: Vec::new(),
-                    outcome: None,
-                },
-            );
+            let fresh = OrderState {
+                order: order.clone(),
+                release,
+                approvals: BTreeSet::new(),
+                held: None,
+                attempts: 0,
+                tried_at: None,
+                sent: Vec::new(),
+                outcome: None,
+            };
+            state.orders.insert(order.key, fresh);
         }
         Record::Approved { key, by } => {
             if let Some(it) = state.orders.get_mut(key) {
-                it.release = Release::Approved(by.clone());
+                it.approvals.insert(by.clone());
+                let needed = plan.action(&it.order.action).map_or(1, |it| it.approvals);
+                if it.approvals.len() >= usize::from(needed) {
+                    let names: Vec<&str> = it.approvals.iter().map(String::as_str).collect();
+                    it.release = Release::Approved(names.join(", "));
+                }
+            }
+        }
+        Record::Held { key, because } => {
+            if let Some(it) = state.orders.get_mut(key) {
+                it.held = Some(because.clone());
+            }
+        }
+        Record::Reopened { key, .. } => {
+            if let Some(it) = state.orders.get_mut(key) {
+                it.outcome = None;
             }
         }
         Record::Vetoed { key, by, .. } => {
@@ -111,6 +159,7 @@ fn apply_order(state: &mut State, at: Timestamp, record: &Record) {
             if let Some(it) = state.orders.get_mut(key) {
                 it.attempts = *attempt;
                 it.tried_at = Some(at);
+                it.held = None;
                 it.sent.extend(sent.iter().cloned());
             }
         }
@@ -133,7 +182,7 @@ fn block_evaluated(
     state: &mut State,
     plan: &Plan,
     limits: &Limits,
-    block: BlockRef,
+    (block, witnesses): (BlockRef, u16),
     memos: &[(String, Memo)],
 ) {
     let chain = state.chain_mut(block.chain);
@@ -141,13 +190,32 @@ fn block_evaluated(
     for (key, memo) in memos {
         undo.push((key.clone(), chain.memos.insert(key.clone(), memo.clone())));
     }
-    chain.trail.push_back(Trail { block, undo });
+    chain.resume_at = None;
+    chain.trail.push_back(Trail { block, undo, witnesses });
     let config = plan.chains.iter().find(|it| it.id == block.chain);
     let depth = config.map_or(64, |it| it.reorg_blocks_max).saturating_add(1);
     while chain.trail.len() as u64 > depth {
         chain.trail.pop_front();
     }
+    vouch(state, block, witnesses);
     prune(state, plan, limits, block);
+}
+
+fn vouched(state: &mut State, block: BlockRef, witnesses: u16) {
+    let trail = &mut state.chain_mut(block.chain).trail;
+    if let Some(it) = trail.iter_mut().find(|it| it.block.hash == block.hash) {
+        it.witnesses = it.witnesses.max(witnesses);
+    }
+    vouch(state, block, witnesses);
+}
+
+/// What rests on the block is vouched for by as many endpoints as the block.
+fn vouch(state: &mut State, block: BlockRef, witnesses: u16) {
+    for it in state.findings.values_mut() {
+        if it.finding.block.hash == block.hash && it.finding.stage > Stage::Pending {
+            it.witnesses = it.witnesses.max(witnesses);
+        }
+    }
 }
 
 /// Drops what can no longer matter: final findings outside every incident, and old closed incidents.
@@ -191,11 +259,21 @@ fn reorged(state: &mut State, to: BlockRef) {
 }
 
 fn found(state: &mut State, at: Timestamp, finding: &Finding) {
+    let block = &finding.block;
+    let trail = state.chains.get(&block.chain.0).map(|it| &it.trail);
+    let seen = trail.and_then(|it| it.iter().rev().find(|it| it.block.hash == block.hash));
+    // A pending transaction is not in the block it is simulated on: nobody vouches for it but who
+    // showed it.
+    let witnesses = match finding.stage {
+        Stage::Pending => 1,
+        _ => seen.map_or(1, |it| it.witnesses),
+    };
     let known = state.findings.get(&finding.id);
     let next = FindingState {
         finding: finding.clone(),
         at: known.map_or(at, |it| it.at),
         incident: known.and_then(|it| it.incident),
+        witnesses,
     };
     state.findings.insert(finding.id, next);
 }

@@ -7,27 +7,35 @@
 //! **Architecture invariant:** all lasting state is a fold over journal records. `step` changes it only
 //! through the records it returns, so that a restart from the journal is exact.
 //!
-//! **Architecture invariant:** effects are carried out in order, and a [`Effect::Record`] is durable
-//! before a later [`Effect::Dispatch`] begins. The one exception is the blueprint's: a self-expiring,
-//! pre-authorised order may be handed to the network while its record is being written.
+//! **Architecture invariant:** effects are carried out as [`schedule`] says, for every shell and simulator
+//! alike: a [`Effect::Record`] is durable before a dispatch or a delivery begins. The one exception is
+//! the blueprint's: a self-expiring, pre-authorised order may be handed to the network while its
+//! record is being written.
 
 mod apply;
+mod grounds;
 mod holdings;
+mod limits;
+mod outbox;
 mod restore;
+pub mod schedule;
 mod state;
 mod step;
 
 use std::collections::BTreeMap;
 
 use cofferdam_core::{
-    ChainId, Finding, IncidentId, Observation, OrderKey, Record, Severity, Timestamp,
+    Alert, AlertId, ChainId, Finding, IncidentId, Observation, OrderKey, Record, Timestamp,
     order::{Order, Outcome, Prepared, Sent},
     plan::Plan,
     read::StateRead,
 };
 use cofferdam_detect::{BuildError, RuleSet};
 
+pub use limits::Limits;
+pub use outbox::{Delivery, Outbox, Outgoing, SinkState, Thread};
 pub use restore::RestoreError;
+pub use schedule::{Schedule, schedule};
 pub use state::{Blindness, ChainView, FindingState, OrderState, Release, State, Trail};
 
 /// Something that happened.
@@ -62,6 +70,26 @@ pub enum Input {
         /// What.
         outcome: Outcome,
     },
+    /// A receiver took an alert.
+    Delivered {
+        /// Id of the notifier in the plan.
+        sink: String,
+        /// Which alert.
+        alert: AlertId,
+    },
+    /// A receiver did not take an alert.
+    DeliveryFailed {
+        /// Id of the notifier in the plan.
+        sink: String,
+        /// Which alert.
+        alert: AlertId,
+        /// Why, for people.
+        because: String,
+        /// Whether it will never take it.
+        permanent: bool,
+        /// The least wait it asked for, in milliseconds.
+        after_ms: Option<u64>,
+    },
     /// Time passed.
     Tick,
     /// Somebody else believes something. Their word is taken as far as the rule they feed allows.
@@ -95,6 +123,14 @@ pub enum Command {
         by: String,
         /// Why.
         reason: String,
+    },
+    /// Follow the branch that the sources follow, though it leaves ours deeper than the reorganisation
+    /// limit: everything known of the chain is taken back and evaluated again.
+    AcceptFork {
+        /// Which chain.
+        chain: ChainId,
+        /// Who.
+        by: String,
     },
     /// Close an incident; `false_alarm` says that there was no attack.
     Close {
@@ -135,28 +171,15 @@ pub enum Effect {
         /// The order.
         order: Box<Order>,
     },
-    /// Tell people.
-    Alert {
-        /// How loud.
-        severity: Severity,
-        /// The incident, if it belongs to one.
-        incident: Option<IncidentId>,
-        /// One sentence.
-        text: String,
+    /// Offer an alert to a receiver. May reach it more than once, always with the same id.
+    Deliver {
+        /// Id of the notifier in the plan.
+        sink: String,
+        /// The alert.
+        alert: Box<Alert>,
+        /// Counts from 1.
+        attempt: u32,
     },
-}
-
-/// Limits and rhythm of the engine.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// A snapshot is recorded after this many records.
-    pub snapshot_records: u64,
-    /// A dispatched order without outcome is dispatched again after this many milliseconds.
-    pub dispatch_retry_ms: u64,
-    /// Attempts per order, after which it has failed.
-    pub dispatch_attempts_max: u32,
-    /// Closed incidents kept in memory; older ones are only in the journal.
-    pub closed_incidents_max: usize,
 }
 
 /// The state machine. See the module's invariants.
@@ -169,17 +192,9 @@ pub struct Engine {
     /// When each order was last handed to the shell without an answer yet. Not lasting: after a
     /// restart an unanswered dispatch is simply repeated, which the order's key makes harmless.
     in_flight: BTreeMap<OrderKey, Timestamp>,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            snapshot_records: 5_000,
-            dispatch_retry_ms: 6_000,
-            dispatch_attempts_max: 8,
-            closed_incidents_max: 1_000,
-        }
-    }
+    /// When each alert (by number) was last offered to a receiver (by place in the plan) without an
+    /// answer yet. Not lasting either: the alert's id makes a repeated delivery harmless.
+    offered: BTreeMap<(u64, usize), Timestamp>,
 }
 
 impl Engine {
@@ -192,7 +207,14 @@ impl Engine {
         for chain in plan.chains.iter().map(|it| it.id) {
             rules.insert(chain, RuleSet::build(&plan, chain)?);
         }
-        Ok(Self { plan, limits, rules, state: State::default(), in_flight: BTreeMap::new() })
+        Ok(Self {
+            plan,
+            limits,
+            rules,
+            state: State::default(),
+            in_flight: BTreeMap::new(),
+            offered: BTreeMap::new(),
+        })
     }
 
     /// Advances by one input and returns what the world must now do, in order.

@@ -1,6 +1,6 @@
 //! The engine's lasting state: a fold over journal records, and nothing else.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use cofferdam_core::{
     BlockRef, ChainId, Finding, FindingId, IncidentId, OrderKey, Timestamp, Usd,
@@ -10,7 +10,7 @@ use cofferdam_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::holdings::HOLDINGS_KEY;
+use crate::{holdings::HOLDINGS_KEY, outbox::Outbox};
 
 /// Version of the state's JSON in snapshots.
 pub(crate) const STATE_VERSION: u32 = 1;
@@ -26,6 +26,9 @@ pub struct State {
     pub incidents: BTreeMap<IncidentId, Incident>,
     /// Orders of these incidents.
     pub orders: BTreeMap<OrderKey, OrderState>,
+    /// Alerts on their way to people.
+    #[serde(default)]
+    pub outbox: Outbox,
     /// Records since the last snapshot.
     pub records_since_snapshot: u64,
 }
@@ -39,6 +42,10 @@ pub struct ChainView {
     pub memos: BTreeMap<String, Memo>,
     /// Set while we cannot look.
     pub blind: Option<Blindness>,
+    /// The first block to be evaluated when there is no cursor: nothing before the first start, and
+    /// where our old branch began after another one was accepted.
+    #[serde(default)]
+    pub resume_at: Option<u64>,
 }
 
 /// One block of the trail, with what undoes it.
@@ -48,6 +55,9 @@ pub struct Trail {
     pub block: BlockRef,
     /// Memos before this block, for those that it changed.
     pub undo: Vec<(String, Option<Memo>)>,
+    /// How many endpoints vouched for it.
+    #[serde(default = "one")]
+    pub witnesses: u16,
 }
 
 /// Since when and why we cannot look.
@@ -70,6 +80,9 @@ pub struct FindingState {
     pub at: Timestamp,
     /// The incident it belongs to.
     pub incident: Option<IncidentId>,
+    /// How many endpoints vouched for its block.
+    #[serde(default = "one")]
+    pub witnesses: u16,
 }
 
 /// An order and where it stands.
@@ -79,6 +92,12 @@ pub struct OrderState {
     pub order: Order,
     /// Whether it may go out.
     pub release: Release,
+    /// Who approved it so far.
+    #[serde(default)]
+    pub approvals: BTreeSet<String>,
+    /// What it waits for though it is released, for people.
+    #[serde(default)]
+    pub held: Option<String>,
     /// Attempts so far, failed ones included.
     pub attempts: u32,
     /// When it was last tried.
@@ -99,8 +118,12 @@ pub enum Release {
     After(Timestamp),
     /// When a person approves.
     OnApproval,
-    /// A person approved.
+    /// As many people as the plan asks for approved.
     Approved(String),
+}
+
+fn one() -> u16 {
+    1
 }
 
 impl State {
@@ -133,6 +156,11 @@ impl State {
 }
 
 impl OrderState {
+    /// Whether it ended without effect though nobody refused it.
+    pub fn failed(&self) -> bool {
+        matches!(self.outcome, Some(Outcome::Failed { .. } | Outcome::Expired))
+    }
+
     /// Whether it may go out at `now`.
     pub fn is_released(&self, now: Timestamp) -> bool {
         match &self.release {

@@ -29,6 +29,7 @@ fn action() -> Action {
         fee_budget: WeiText(alloy::primitives::U256::from(10u128.pow(17))),
         valid_for: DurationText(600_000),
         irreversible: false,
+        approvals: 1,
         verify: Vec::new(),
     }
 }

@@ -53,6 +53,7 @@ async fn warm() -> Warm {
         action_id: ACTION,
         tier: 0,
         target: account(TARGET),
+        legacy: false,
         authorisations: "authorisations".into(),
     });
     executor.warm(&action, &authorisations(1).await, NOW).await.unwrap();

@@ -228,6 +228,7 @@ impl World {
             action_id: ACTION,
             tier,
             target: account(self.vault),
+            legacy: false,
             authorisations: "authorisations".into(),
         })
     }
@@ -267,6 +268,7 @@ pub fn action(call: ActionCall) -> Action {
         fee_budget: WeiText(U256::from(5 * 10u128.pow(17))),
         valid_for: DurationText(600_000),
         irreversible: false,
+        approvals: 1,
         verify: Vec::new(),
     }
 }

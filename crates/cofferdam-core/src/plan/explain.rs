@@ -24,6 +24,11 @@ pub fn explain(plan: &Plan) -> String {
     section(&mut text, "What may be done about it", &lines);
     let lines: Vec<String> = plan.relayers.iter().map(relayer).collect();
     section(&mut text, "Who pays and sends", &lines);
+    let mut lines: Vec<String> = plan.notifiers.iter().map(notifier).collect();
+    if lines.is_empty() {
+        lines.push("nobody".to_owned());
+    }
+    section(&mut text, "Who is told", &lines);
     section(&mut text, "How it is decided", &[decision(plan)]);
     let lines: Vec<String> = plan.calendar.iter().map(change).collect();
     if !lines.is_empty() {
@@ -54,9 +59,13 @@ fn watched_chains(plan: &Plan) -> String {
             count => format!("{count} nodes"),
         };
         let pending = if it.pending { ", pending transactions too" } else { "" };
+        let quorum = match it.quorum(false) {
+            1 => String::new(),
+            count => format!(", {count} of which vouch for what lasts"),
+        };
         format!(
-            "{} through {nodes}{pending}; final after {} blocks of {}",
-            it.id, it.finality_blocks, it.block_time
+            "{} through {nodes}{quorum}{pending}; final after {} blocks of {}; blind for {} pages",
+            it.id, it.finality_blocks, it.block_time, it.blind_page_after
         )
     };
     match &plan.chains[..] {
@@ -131,9 +140,12 @@ fn rung(rung: Rung) -> &'static str {
 
 fn call(call: &ActionCall) -> String {
     match call {
-        ActionCall::Guardian { guardian, tier, target, .. } => {
+        ActionCall::Guardian { guardian, tier, target, legacy, .. } => {
             let tier = if *tier == 0 { "one signer, short" } else { "a quorum, long" };
-            format!("pauses {target} through the guardian {guardian} ({tier}; signed in advance)")
+            let lasts = if *legacy { "; until somebody lifts it" } else { "" };
+            format!(
+                "pauses {target} through the guardian {guardian} ({tier}; signed in advance{lasts})"
+            )
         }
         ActionCall::Direct { target, function, relayer } => {
             format!("calls {} on {target} with the role of {relayer}", function_name(*function))
@@ -158,12 +170,16 @@ fn function_name(function: ContainmentFunction) -> &'static str {
 
 fn autonomy(action: &Action) -> String {
     let budget = &action.budget;
+    let people = match action.approvals {
+        1 => "a person".to_owned(),
+        count => format!("{count} people"),
+    };
     let bound = format!(
-        "at most {} in {} without a person, {} between two",
+        "at most {} in {} without {people}, {} between two",
         budget.automatic_max, budget.window, budget.cooldown
     );
     match action.autonomy {
-        Autonomy::Propose => "a person, every time".to_owned(),
+        Autonomy::Propose => format!("{people}, every time"),
         Autonomy::Veto { window } => {
             format!("the program, unless somebody objects within {window}; {bound}")
         }
@@ -191,6 +207,16 @@ fn relayer(relayer: &super::Relayer) -> String {
         KeySource::Env { name } => format!("key in the environment as {name}"),
     };
     format!("{}: {}, {key}", relayer.id, relayer.account)
+}
+
+fn notifier(notifier: &super::Notifier) -> String {
+    let stage = match notifier.stage {
+        Stage::Pending => "as soon as it is seen",
+        Stage::Provisional => "once it is in a block",
+        Stage::Final => "once it is final",
+    };
+    let kind = notifier.kind.word();
+    format!("{} ({kind}): what is {} or worse, {stage}", notifier.id, notifier.severity)
 }
 
 fn decision(plan: &Plan) -> String {
@@ -229,6 +255,16 @@ fn gaps(plan: &Plan) -> Vec<String> {
             }
         };
         gap(chain.endpoints.len() < 2, text);
+    }
+    let loud = plan.notifiers.iter().any(|it| it.severity <= crate::Severity::High);
+    gap(
+        !loud && !plan.entities.is_empty(),
+        "nobody is paged: no notifier takes what is high".into(),
+    );
+    for chain in &plan.chains {
+        let (nodes, quorum) = (chain.endpoints.len(), chain.quorum(false));
+        let text = format!("{} wants {quorum} nodes to agree and has {nodes}", chain.id);
+        gap(nodes > 0 && nodes < usize::from(quorum), text);
     }
     for entity in &plan.entities {
         let id = &entity.id;

@@ -8,6 +8,7 @@
 //! their place come out.
 
 mod asset_id;
+mod chain;
 mod check;
 pub mod containment;
 mod error;
@@ -15,6 +16,7 @@ mod explain;
 mod hash;
 mod model;
 mod nearest;
+mod notifier;
 mod parse;
 mod schema;
 mod shape;
@@ -23,12 +25,14 @@ mod template;
 mod text;
 
 pub use asset_id::AssetId;
+pub use chain::Chain;
 pub use check::check;
 pub use error::{ERRORS_SHOWN_MAX, PlanError, PlanErrors};
 pub use explain::explain;
 pub use hash::hash;
 pub use model::*;
 pub use nearest::nearest;
+pub use notifier::{Notifier, NotifierKind};
 pub use parse::{PLAN_BYTES_MAX, VERSION, parse, read};
 pub use schema::schema;
 pub use source::{SourceMap, Step};

@@ -6,7 +6,7 @@ use alloy_primitives::{Address, B256};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AssetId, BasisPoints, DurationText, UsdText, WeiText};
+use super::{AssetId, BasisPoints, Chain, DurationText, Notifier, UsdText, WeiText};
 use crate::{AccountId, ChainId, Stage};
 
 /// The response plan.
@@ -32,36 +32,15 @@ pub struct Plan {
     /// The accounts that pay for and send containment transactions.
     #[serde(default)]
     pub relayers: Vec<Relayer>,
+    /// Who is told, and how.
+    #[serde(default)]
+    pub notifiers: Vec<Notifier>,
     /// How findings become a decision.
     #[serde(default)]
     pub decision: Decision,
     /// Changes that are expected; control-plane rules stay silent about them.
     #[serde(default)]
     pub calendar: Vec<ScheduledChange>,
-}
-
-/// A chain that is watched.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Chain {
-    /// CAIP-2 identifier, e.g. `eip155:1`.
-    pub id: ChainId,
-    /// Where nodes are reached: `ws://`, `wss://`, `http://`, `https://`, a socket path as
-    /// `ipc:/path`, or `env:NAME` for a URL that holds a key.
-    #[serde(default)]
-    pub endpoints: Vec<String>,
-    /// Expected time between blocks.
-    #[serde(default = "default_block_time")]
-    pub block_time: DurationText,
-    /// Blocks on top after which a finding counts as final.
-    #[serde(default = "default_finality")]
-    pub finality_blocks: u64,
-    /// The deepest reorganisation that is followed; a deeper one is a *blind* finding.
-    #[serde(default = "default_reorg")]
-    pub reorg_blocks_max: u64,
-    /// Whether pending transactions are watched.
-    #[serde(default)]
-    pub pending: bool,
 }
 
 /// A protected entity: contracts that hold or control users' money.
@@ -177,6 +156,9 @@ pub struct Action {
     /// Whether governance has to undo it. An irreversible action needs two independent rules.
     #[serde(default)]
     pub irreversible: bool,
+    /// How many different people must approve a proposed order before it goes out.
+    #[serde(default = "default_approvals")]
+    pub approvals: u16,
     /// How to see on chain that it worked. Left out, the usual check of its kind is used.
     #[serde(default)]
     pub verify: Vec<Verify>,
@@ -203,6 +185,10 @@ pub enum ActionCall {
         tier: u8,
         /// The contract that is paused, for verification.
         target: AccountId,
+        /// Whether the action is registered there with `selfExpiring = false`: its pause lasts until
+        /// somebody lifts it, so that an order for it is written down before it goes out.
+        #[serde(default)]
+        legacy: bool,
         /// Folder with the pre-signed authorisations, relative to the plan.
         authorisations: String,
     },
@@ -449,6 +435,20 @@ impl Plan {
     }
 }
 
+impl Action {
+    /// Whether its effect ends by itself, on chain, by time. Only then is doing it twice as good as
+    /// once, and doing it wrongly soon over.
+    pub fn expires_by_itself(&self) -> bool {
+        let expires = match &self.call {
+            ActionCall::Guardian { legacy, .. } => !legacy,
+            ActionCall::Direct { function, .. } | ActionCall::SafeModule { function, .. } => {
+                *function == ContainmentFunction::PauseFor
+            }
+        };
+        expires && !self.irreversible
+    }
+}
+
 impl Entity {
     /// Its contracts on `chain`.
     pub fn addresses(&self, chain: ChainId) -> impl Iterator<Item = Address> + '_ {
@@ -467,17 +467,11 @@ impl ActionCall {
     }
 }
 
-fn default_block_time() -> DurationText {
-    DurationText(12_000)
-}
-fn default_finality() -> u64 {
-    64
-}
-fn default_reorg() -> u64 {
-    64
-}
 fn default_stage() -> Stage {
     Stage::Provisional
+}
+fn default_approvals() -> u16 {
+    1
 }
 fn default_stops() -> BasisPoints {
     BasisPoints(1_000_000)

@@ -2,11 +2,16 @@
 
 use alloy_primitives::B256;
 use cofferdam_core::{
-    BlockRef, ChainId, Finding, FindingId, Observation, Record, Severity, Stage,
-    incident::IncidentState, order::Bid,
+    AlertKind, BlockRef, ChainId, Finding, FindingId, IncidentId, Observation, Record, Severity,
+    Stage,
+    incident::IncidentState,
+    order::{Bid, Outcome},
 };
 
-use super::Step;
+use super::{
+    Step,
+    alert::{Note, blind_thread, finding_thread},
+};
 use crate::{
     Effect,
     apply::closed,
@@ -34,29 +39,16 @@ impl Step<'_> {
             return;
         }
         match self.place(block) {
-            Place::Known => return,
+            Place::Known => return self.on_vouched(block, observation.witnesses),
             Place::Next => {}
             Place::Fork(ancestor) => self.reorganise(ancestor),
             Place::Gap { from } => {
                 self.effects.push(Effect::Fetch { chain: block.chain, from });
                 return;
             }
-            Place::TooDeep => {
-                let because = format!(
-                    "block {} is on a branch deeper than the reorganisation limit",
-                    block.number
-                );
-                return self.on_blind(block.chain, block.number, because);
-            }
+            Place::TooDeep => return self.on_too_deep(block),
         }
-        if self.engine.state.chains.get(&block.chain.0).is_some_and(|it| it.blind.is_some()) {
-            self.record(Record::Sighted { chain: block.chain, at: block.number });
-            self.alert(
-                Severity::High,
-                None,
-                format!("{}: sight is back at block {}", block.chain, block.number),
-            );
-        }
+        self.sight(block);
         observation.stage = Stage::Provisional;
         let mut memos = Vec::new();
         for (entity, value) in holdings::observed(&self.engine.plan, &observation) {
@@ -74,7 +66,8 @@ impl Step<'_> {
         self.on_findings(evaluation.findings);
         self.decide_touched();
         self.release_orders();
-        self.record(Record::BlockEvaluated { block, memos });
+        let witnesses = observation.witnesses;
+        self.record(Record::BlockEvaluated { block, memos, witnesses });
         self.finalise(block);
         self.ask_outcomes(block.chain);
         self.expire_pending();
@@ -82,7 +75,13 @@ impl Step<'_> {
 
     fn place(&self, block: BlockRef) -> Place {
         let Some(view) = self.engine.state.chains.get(&block.chain.0) else { return Place::Next };
-        let Some(head) = view.trail.back().map(|it| it.block) else { return Place::Next };
+        let Some(head) = view.trail.back().map(|it| it.block) else {
+            return match view.resume_at {
+                Some(from) if block.number > from => Place::Gap { from },
+                Some(from) if block.number < from => Place::Known,
+                _ => Place::Next,
+            };
+        };
         if block.parent == head.hash && block.number == head.number + 1 {
             return Place::Next;
         }
@@ -90,15 +89,92 @@ impl Step<'_> {
             return Place::Known;
         }
         let parent = view.trail.iter().find(|it| it.block.hash == block.parent);
+        let oldest = view.trail.front().map_or(head.number, |it| it.block.number);
         match parent.map(|it| it.block) {
             Some(ancestor) if ancestor.number + 1 == block.number => Place::Fork(ancestor),
-            _ if block.number > head.number => Place::Gap { from: head.number + 1 },
-            _ => match view.trail.front() {
-                Some(oldest) if block.number > oldest.block.number => {
-                    Place::Gap { from: oldest.block.number + 1 }
-                }
-                _ => Place::TooDeep,
-            },
+            _ if block.number > head.number + 1 => Place::Gap { from: head.number + 1 },
+            // On another branch: its beginning is somewhere above our oldest block, or nowhere.
+            _ if block.number > oldest + 1 => Place::Gap { from: oldest + 1 },
+            _ => Place::TooDeep,
+        }
+    }
+
+    /// The block was evaluated before; more endpoints may vouch for it now.
+    fn on_vouched(&mut self, block: BlockRef, witnesses: u16) {
+        let trail = self.engine.state.chains.get(&block.chain.0).map(|it| &it.trail);
+        let known = trail.and_then(|it| it.iter().find(|it| it.block.hash == block.hash));
+        if known.is_some_and(|it| it.witnesses < witnesses) {
+            self.record(Record::Vouched { block, witnesses });
+        }
+    }
+
+    /// A block is about to be evaluated: if we could not look before, we can again.
+    fn sight(&mut self, block: BlockRef) {
+        let chain = block.chain;
+        if self.engine.state.chains.get(&chain.0).is_none_or(|it| it.blind.is_none()) {
+            return;
+        }
+        self.record(Record::Sighted { chain, at: block.number });
+        let text = format!("{chain}: sight is back at block {}", block.number);
+        self.tell(Note::of(Severity::High, AlertKind::Resolved, blind_thread(chain), text));
+    }
+
+    /// A branch that leaves ours below the oldest block we can undo. Nothing but a person can say
+    /// whether it is the chain.
+    fn on_too_deep(&mut self, block: BlockRef) {
+        let chain = block.chain;
+        let view = self.engine.state.chains.get(&chain.0);
+        let from = view.and_then(|it| it.trail.front()).map_or(block.number, |it| it.block.number);
+        let because = format!(
+            "a branch leaves ours before block {from}, deeper than the reorganisation limit; a person must accept it"
+        );
+        self.on_blind(chain, from, because);
+    }
+
+    /// Takes back everything known of the chain, so that the branch which the sources follow is
+    /// evaluated from where ours began.
+    pub(super) fn on_accept_fork(&mut self, chain: ChainId, by: String) {
+        let Some(view) = self.engine.state.chains.get(&chain.0) else { return };
+        let Some(from) = view.trail.front().map(|it| it.block.number) else { return };
+        let rules: Vec<String> = view.memos.keys().cloned().collect();
+        let ids = self.provisional(|it| it.chain == chain && it.number >= from);
+        self.reopen_orders(|it| it.chain == chain && it.number >= from);
+        self.record(Record::ForkAccepted { chain, from, by });
+        if let Some(set) = self.engine.rules.get_mut(&chain) {
+            for rule in rules {
+                set.recall(&rule, None);
+            }
+        }
+        for id in ids {
+            self.retract(id, "another branch was accepted".to_owned());
+        }
+        self.effects.push(Effect::Fetch { chain, from });
+    }
+
+    /// Findings that rest on blocks which may still go, in such blocks.
+    fn provisional(&self, gone: impl Fn(&BlockRef) -> bool) -> Vec<FindingId> {
+        let findings = self.engine.state.findings.values().map(|it| &it.finding);
+        let hit = findings.filter(|it| it.stage > Stage::Pending && gone(&it.block));
+        hit.map(|it| it.id).collect()
+    }
+
+    /// Orders whose effect was seen in a block that is gone: what the chain says of them is asked
+    /// again.
+    fn reopen_orders(&mut self, gone: impl Fn(&BlockRef) -> bool) {
+        let undone = |it: &&crate::OrderState| matches!(&it.outcome, Some(Outcome::Effective { block, .. }) if gone(block));
+        let orders = self.engine.state.orders.values().filter(undone);
+        let orders: Vec<_> = orders.map(|it| (it.order.key, it.order.incident)).collect();
+        for (key, incident) in orders {
+            let because = "the block in which it had its effect was reorganised out".to_owned();
+            self.record(Record::Reopened { key, because: because.clone() });
+            let state = self.engine.state.incidents.get(&incident).map(|it| it.state);
+            if state == Some(IncidentState::Contained) {
+                let (state, because) = (IncidentState::Responding, because.clone());
+                self.record(Record::IncidentMoved { incident, state, because });
+            }
+            let text =
+                format!("incident {}: containment is open again, {because}", incident.short());
+            self.tell_incident(incident, Severity::Critical, AlertKind::Raised, text);
         }
     }
 
@@ -111,16 +187,8 @@ impl Step<'_> {
             rules.extend(it.undo.iter().map(|(rule, _)| rule.clone()));
         }
         let hashes: Vec<B256> = dropped.iter().map(|it| it.hash).collect();
-        let ids: Vec<FindingId> = self
-            .engine
-            .state
-            .findings
-            .values()
-            .filter(|it| {
-                it.finding.stage > Stage::Pending && hashes.contains(&it.finding.block.hash)
-            })
-            .map(|it| it.finding.id)
-            .collect();
+        let ids = self.provisional(|it| hashes.contains(&it.hash));
+        self.reopen_orders(|it| hashes.contains(&it.hash));
         self.record(Record::Reorged { to, dropped });
         rules.sort();
         rules.dedup();
@@ -137,22 +205,40 @@ impl Step<'_> {
         }
     }
 
-    /// Takes back a finding and tells people if it belonged to an incident.
+    /// Takes back a finding, and tells whoever was told of it.
     fn retract(&mut self, id: FindingId, because: String) {
-        let incident = self.engine.state.findings.get(&id).and_then(|it| it.incident);
+        let Some(known) = self.engine.state.findings.get(&id) else { return };
+        let (incident, thread) = (known.incident, finding_thread(&known.finding));
         self.record(Record::Retracted { finding: id, because: because.clone() });
-        let Some(incident) = incident else { return };
+        let Some(incident) = incident else {
+            let findings = self.engine.state.findings.values();
+            let mut others = findings.filter(|it| it.incident.is_none());
+            if !others.any(|it| finding_thread(&it.finding) == thread) {
+                let text = format!("taken back, {because}");
+                self.tell(Note::of(Severity::Medium, AlertKind::Retracted, thread, text));
+            }
+            return;
+        };
         self.touched.insert(incident);
-        let Some(it) = self.engine.state.incidents.get(&incident) else { return };
-        let empty = it.findings.is_empty() && !closed(it.state);
-        let text = format!("incident {}: a finding was retracted, {because}", incident.short());
-        self.alert(Severity::High, Some(incident), text);
-        if empty {
-            self.withdraw_orders(incident, "its findings were retracted");
-            let state = IncidentState::FalseAlarm;
-            let because = "all its findings were retracted".to_owned();
-            self.record(Record::IncidentMoved { incident, state, because });
+        self.retract_from(incident, &because);
+    }
+
+    fn retract_from(&mut self, incident: IncidentId, because: &str) {
+        let Some(it) = self.engine.state.incidents.get(&incident).filter(|it| !closed(it.state))
+        else {
+            return;
+        };
+        let short = incident.short();
+        if !it.findings.is_empty() {
+            let text = format!("incident {short}: a finding was retracted, {because}");
+            return self.tell_incident(incident, Severity::High, AlertKind::Update, text);
         }
+        self.withdraw_orders(incident, "its findings were retracted");
+        let state = IncidentState::FalseAlarm;
+        let moved = "all its findings were retracted".to_owned();
+        self.record(Record::IncidentMoved { incident, state, because: moved });
+        let text = format!("incident {short}: all its findings were retracted, {because}");
+        self.tell_incident(incident, Severity::High, AlertKind::Retracted, text);
     }
 
     pub(super) fn on_pending(&mut self, observation: &Observation) {
@@ -182,9 +268,7 @@ impl Step<'_> {
         if known.is_some_and(|it| it.from == from && it.because == because) {
             return;
         }
-        let text = format!("blind since block {from} on {chain} because {because}");
         self.record(Record::Blind { chain, from, because });
-        self.alert(Severity::Critical, None, text);
     }
 
     /// Findings deeper than the finality depth are final.
@@ -206,7 +290,9 @@ impl Step<'_> {
             .collect();
         for (id, incident) in ids {
             self.record(Record::Finalized { finding: id });
-            self.touched.extend(incident);
+            let Some(incident) = incident else { continue };
+            self.touched.insert(incident);
+            self.tell_newly_reached(incident, "its block can no longer be reorganised out");
         }
     }
 

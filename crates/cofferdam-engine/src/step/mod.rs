@@ -1,12 +1,14 @@
 //! One step: an input changes the state through records and yields effects.
 
+mod alert;
 mod block;
+mod deliver;
 mod order;
 mod respond;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cofferdam_core::{IncidentId, Record, Severity, Timestamp, Usd, order::Bid};
+use cofferdam_core::{IncidentId, Record, Timestamp, Usd, order::Bid};
 
 use crate::{Command, Effect, Engine, Input, apply::apply};
 
@@ -42,6 +44,11 @@ pub(crate) fn step(engine: &mut Engine, now: Timestamp, input: Input) -> Vec<Eff
         Input::Command(Command::Close { incident, by, false_alarm }) => {
             it.on_close(incident, by, false_alarm);
         }
+        Input::Command(Command::AcceptFork { chain, by }) => it.on_accept_fork(chain, by),
+        Input::Delivered { sink, alert } => it.on_delivered(sink, alert),
+        Input::DeliveryFailed { sink, alert, because, permanent, after_ms } => {
+            it.on_delivery_failed(sink, alert, because, (permanent, after_ms));
+        }
         Input::Dispatched { key, prepared, sent } => it.on_dispatched(key, prepared, sent),
         Input::DispatchFailed { key, reason } => it.on_dispatch_failed(key, reason),
         Input::Settled { key, outcome } => it.on_settled(key, outcome),
@@ -49,6 +56,8 @@ pub(crate) fn step(engine: &mut Engine, now: Timestamp, input: Input) -> Vec<Eff
     }
     it.decide_touched();
     it.release_orders();
+    it.page_blindness();
+    it.release_deliveries();
     it.snapshot_if_due();
     it.effects
 }
@@ -61,10 +70,10 @@ impl Step<'_> {
         self.effects.push(Effect::Record(record));
     }
 
-    /// Tells people, and keeps that it was told.
-    pub(crate) fn alert(&mut self, severity: Severity, incident: Option<IncidentId>, text: String) {
-        self.record(Record::Alerted { incident, text: text.clone() });
-        self.effects.push(Effect::Alert { severity, incident, text });
+    /// Whether `ms` have passed since `at`. A clock that went back behind `at` tells nothing: then
+    /// what waits is due, because doing it again is harmless and waiting for the clock is not.
+    pub(crate) fn passed(&self, at: Timestamp, ms: u64) -> bool {
+        self.now < at || self.now.since_ms(at) >= ms
     }
 
     fn snapshot_if_due(&mut self) {

@@ -1,43 +1,65 @@
 //! Orders on their way: release, dispatch, retry, outcome.
 
 use cofferdam_core::{
-    ChainId, OrderKey, Record, Severity, Timestamp,
+    AlertKind, ChainId, IncidentId, OrderKey, Record, Severity, Timestamp,
     incident::IncidentState,
     order::{Outcome, Prepared, Sent},
 };
 
 use super::Step;
-use crate::{Effect, OrderState, Release, apply::closed};
+use crate::{Effect, OrderState, Release, apply::closed, grounds};
 
 impl Step<'_> {
     /// Hands out every order that may go out and is due, and gives up those whose time is over.
     pub(super) fn release_orders(&mut self) {
         let limits = self.engine.limits;
-        let now = self.now;
-        let mut over = Vec::new();
-        let mut due = Vec::new();
-        for (key, it) in self.engine.state.orders.iter().filter(|(_, it)| it.outcome.is_none()) {
-            let rested = |at: Option<Timestamp>| {
-                at.is_none_or(|at| now.since_ms(at) >= limits.dispatch_retry_ms)
-            };
-            let waited = rested(it.tried_at) && rested(self.engine.in_flight.get(key).copied());
-            if it.attempts == 0 && now > it.order.expires_at {
+        let (mut over, mut held, mut due) = (Vec::new(), Vec::new(), Vec::new());
+        let state = &self.engine.state;
+        for (key, it) in state.orders.iter().filter(|(_, it)| it.outcome.is_none()) {
+            let over_since = |at: Option<Timestamp>, ms| at.is_none_or(|at| self.passed(at, ms));
+            let answered =
+                over_since(self.engine.in_flight.get(key).copied(), limits.dispatch_timeout_ms);
+            if !answered || !over_since(it.tried_at, limits.dispatch_retry_ms) {
+                continue;
+            }
+            if it.attempts == 0 && self.now > it.order.expires_at {
                 over.push((*key, Outcome::Expired));
-            } else if it.attempts >= limits.dispatch_attempts_max && waited {
+            } else if it.attempts >= limits.dispatch_attempts_max {
                 let reason = format!("no effect after {} attempts", it.attempts);
                 over.push((*key, Outcome::Failed { reason }));
-            } else if it.is_released(now) && waited {
-                due.push(it.clone());
+            } else if it.is_released(self.now) {
+                match grounds::missing(state, &self.engine.plan, it) {
+                    None => due.push((it.order.clone(), it.attempts + 1)),
+                    Some(because) => held.push((*key, because)),
+                }
             }
         }
         for (key, outcome) in over {
             self.on_settled(key, outcome);
         }
-        for it in due {
-            self.engine.in_flight.insert(it.order.key, now);
-            let attempt = it.attempts + 1;
-            self.effects.push(Effect::Dispatch { order: Box::new(it.order), attempt });
+        for (key, because) in held {
+            self.hold(key, because);
         }
+        for (order, attempt) in due {
+            self.engine.in_flight.insert(order.key, self.now);
+            self.effects.push(Effect::Dispatch { order: Box::new(order), attempt });
+        }
+    }
+
+    /// An order waits though it is released: kept, and told once for each reason. One that is out and
+    /// lost its grounds for good is given up when it would have expired.
+    fn hold(&mut self, key: OrderKey, because: String) {
+        let Some(it) = self.engine.state.orders.get(&key) else { return };
+        let (incident, action) = (it.order.incident, it.order.action.clone());
+        if it.attempts > 0 && self.now > it.order.expires_at {
+            return self.on_settled(key, Outcome::Failed { reason: because });
+        }
+        if it.held.as_ref() == Some(&because) {
+            return;
+        }
+        let text = format!("incident {}: {action} waits: {because}", incident.short());
+        self.record(Record::Held { key, because });
+        self.tell_incident(incident, Severity::High, AlertKind::Update, text);
     }
 
     /// At each block: ask the chain about every order that is out.
@@ -49,19 +71,27 @@ impl Step<'_> {
     }
 
     pub(super) fn on_approve(&mut self, key: OrderKey, by: String) {
-        let waiting = |it: &OrderState| {
-            it.outcome.is_none() && !matches!(it.release, Release::Now | Release::Approved(_))
-        };
-        if self.engine.state.orders.get(&key).is_some_and(waiting) {
+        let Some(it) = self.engine.state.orders.get(&key) else { return };
+        let waiting =
+            it.outcome.is_none() && !matches!(it.release, Release::Now | Release::Approved(_));
+        if waiting && !it.approvals.contains(&by) {
             self.record(Record::Approved { key, by });
         }
     }
 
     pub(super) fn on_veto(&mut self, key: OrderKey, by: String, reason: String) {
-        let open = |it: &OrderState| it.outcome.is_none() && it.attempts == 0;
-        if self.engine.state.orders.get(&key).is_some_and(open) {
-            self.record(Record::Vetoed { key, by, reason });
+        let Some(it) = self.engine.state.orders.get(&key).filter(|it| it.outcome.is_none()) else {
+            return;
+        };
+        let (incident, action) = (it.order.incident, it.order.action.clone());
+        if it.attempts > 0 || self.engine.in_flight.contains_key(&key) {
+            let text =
+                format!("incident {}: {by} vetoed {action} too late, it is out", incident.short());
+            return self.tell_incident(incident, Severity::High, AlertKind::Update, text);
         }
+        let text = format!("incident {}: {by} vetoed {action}: {reason}", incident.short());
+        self.record(Record::Vetoed { key, by, reason });
+        self.tell_incident(incident, Severity::High, AlertKind::Update, text);
     }
 
     pub(super) fn on_dispatched(&mut self, key: OrderKey, prepared: Prepared, sent: Vec<Sent>) {
@@ -81,7 +111,9 @@ impl Step<'_> {
         let text =
             format!("incident {}: {action} could not be dispatched: {reason}", incident.short());
         self.record(Record::DispatchFailed { key, attempt, reason });
-        self.alert(Severity::Critical, Some(incident), text);
+        // The first failure wakes people; those that follow say the same.
+        let severity = if attempt == 1 { Severity::Critical } else { Severity::High };
+        self.tell_incident(incident, severity, AlertKind::Update, text);
     }
 
     pub(super) fn on_settled(&mut self, key: OrderKey, outcome: Outcome) {
@@ -93,35 +125,45 @@ impl Step<'_> {
         self.record(Record::Settled { key, outcome: outcome.clone() });
         let state = self.engine.state.incidents.get(&incident).map(|it| it.state);
         let open = state.is_some_and(|it| !closed(it));
-        let text = match &outcome {
-            Outcome::Effective { block, .. } => {
-                if open {
-                    let because = format!("{action} is effective since block {}", block.number);
-                    self.record(Record::IncidentMoved {
-                        incident,
-                        state: IncidentState::Contained,
-                        because,
-                    });
-                }
-                format!(
-                    "incident {}: {action} is effective since block {}",
-                    incident.short(),
-                    block.number
-                )
-            }
-            Outcome::Failed { reason } => {
-                format!("incident {}: {action} failed: {reason}", incident.short())
-            }
-            Outcome::Expired => {
-                format!("incident {}: {action} was not released in time", incident.short())
-            }
-            Outcome::Vetoed { by } => {
-                format!("incident {}: {action} was vetoed by {by}", incident.short())
-            }
-        };
-        self.alert(Severity::Critical, Some(incident), text);
-        if open && matches!(outcome, Outcome::Failed { .. }) {
-            self.touched.insert(incident);
+        if let (true, Outcome::Effective { block, .. }) = (open, &outcome) {
+            let because = format!("{action} is effective since block {}", block.number);
+            let state = IncidentState::Contained;
+            self.record(Record::IncidentMoved { incident, state, because });
         }
+        let (kind, what) = match &outcome {
+            Outcome::Effective { block, .. } => {
+                (AlertKind::Update, format!("is effective since block {}", block.number))
+            }
+            Outcome::Failed { reason } => (AlertKind::Raised, format!("failed: {reason}")),
+            Outcome::Expired => (AlertKind::Raised, "was not released in time".to_owned()),
+            Outcome::Vetoed { by } => (AlertKind::Update, format!("was vetoed by {by}")),
+        };
+        let text = format!("incident {}: {action} {what}", incident.short());
+        // Nobody is woken for an incident that is over.
+        let kind = if open { kind } else { AlertKind::Update };
+        self.tell_incident(incident, Severity::Critical, kind, text);
+        if open && matches!(outcome, Outcome::Failed { .. } | Outcome::Expired) {
+            self.reconsider(incident, &action);
+        }
+    }
+
+    /// An order came to nothing: another one is decided, unless this action failed too often.
+    fn reconsider(&mut self, incident: IncidentId, action: &str) {
+        self.touched.insert(incident);
+        let failed = self.failed_orders(incident, action);
+        if failed == self.engine.limits.orders_failed_max {
+            let text = format!(
+                "incident {}: {action} does not contain it, {failed} orders came to nothing; it is not tried again",
+                incident.short()
+            );
+            self.tell_incident(incident, Severity::Critical, AlertKind::Raised, text);
+        }
+    }
+
+    /// Orders for the action in the incident that failed or expired.
+    pub(super) fn failed_orders(&self, incident: IncidentId, action: &str) -> usize {
+        let of = |it: &&OrderState| it.order.incident == incident && it.order.action == action;
+        let orders = self.engine.state.orders.values().filter(of);
+        orders.filter(|it| it.failed()).count()
     }
 }

@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cofferdam_core::{
-    Class, Finding, IncidentId, OrderKey, Record, Severity, Stage, Usd,
+    AlertKind, Class, Finding, IncidentId, OrderKey, Record, Severity, Stage, Timestamp, Usd,
     incident::{Incident, IncidentState, Ledger, Verdict},
     order::{Order, Outcome},
-    plan::{Action, ActionCall, Autonomy, ContainmentFunction, Mode, containment},
+    plan::{Action, Autonomy, Mode, containment},
 };
 use cofferdam_decide::{Case, Choice, PastOrder, Weighed, decide};
 
-use super::Step;
+use super::{
+    Step,
+    alert::{Note, finding_thread},
+};
 use crate::{Effect, apply::closed, state::State};
 
 impl Step<'_> {
@@ -28,7 +31,7 @@ impl Step<'_> {
             let attached = known.and_then(|it| it.incident);
             self.record(Record::Found { finding: finding.clone() });
             match finding.class {
-                Class::Blind | Class::Defence => self.alert_finding(&finding, None),
+                Class::Blind | Class::Defence => self.tell_finding(&finding),
                 Class::Damage | Class::Control | Class::Suspicion => {
                     self.attach(&finding, attached)
                 }
@@ -41,25 +44,41 @@ impl Step<'_> {
         if mode == Mode::Shadow {
             return;
         }
-        if let Some(incident) = attached {
-            self.touched.insert(incident);
-            return;
-        }
+        let known = attached.filter(|id| self.is_open(*id));
         let open = |it: &&Incident| it.entity == finding.entity && !closed(it.state);
-        let incident = match self.engine.state.incidents.values().find(open).map(|it| it.id) {
+        let known =
+            known.or_else(|| self.engine.state.incidents.values().find(open).map(|it| it.id));
+        let incident = match known {
             Some(id) => id,
             None => self.open_incident(finding),
         };
-        self.record(Record::Attached { incident, finding: finding.id });
+        if attached != Some(incident) {
+            self.record(Record::Attached { incident, finding: finding.id });
+        }
         self.touched.insert(incident);
+        if known.is_none() {
+            let text =
+                format!("incident {} at {}: {}", incident.short(), finding.entity, finding.summary);
+            self.tell_incident(incident, finding.severity, AlertKind::Raised, text);
+        } else if self.is_worse(incident, finding.severity) {
+            let text = format!("incident {} is worse: {}", incident.short(), finding.summary);
+            self.tell_incident(incident, finding.severity, AlertKind::Raised, text);
+        } else {
+            self.tell_newly_reached(incident, &finding.summary);
+        }
+    }
+
+    fn is_open(&self, id: IncidentId) -> bool {
+        self.engine.state.incidents.get(&id).is_some_and(|it| !closed(it.state))
+    }
+
+    fn is_worse(&self, id: IncidentId, severity: Severity) -> bool {
+        let thread = self.engine.state.outbox.open_thread(&id.to_string());
+        thread.is_none_or(|it| severity > it.severity)
     }
 
     fn open_incident(&mut self, finding: &Finding) -> IncidentId {
-        let id = IncidentId::derive(&[
-            finding.entity.as_bytes(),
-            finding.id.0.as_slice(),
-            &self.now.0.to_be_bytes(),
-        ]);
+        let id = self.next_incident_id(finding);
         let held = self.held.get(&finding.entity).copied();
         let incident = Incident {
             id,
@@ -74,18 +93,37 @@ impl Step<'_> {
             ledger: None,
         };
         self.record(Record::IncidentOpened { incident });
-        self.alert_finding(finding, Some(id));
         id
     }
 
-    fn alert_finding(&mut self, finding: &Finding, incident: Option<IncidentId>) {
-        let text = match incident {
-            Some(id) => {
-                format!("incident {} at {}: {}", id.short(), finding.entity, finding.summary)
-            }
-            None => format!("{}: {}", finding.rule, finding.summary),
+    /// The id depends on the evidence alone, not on the clock: if the process dies before this is
+    /// durable, the same evidence opens the same incident, and its orders keep their keys.
+    fn next_incident_id(&self, finding: &Finding) -> IncidentId {
+        let derive = |occurrence: u64| {
+            IncidentId::derive(&[
+                finding.entity.as_bytes(),
+                finding.id.0.as_slice(),
+                finding.block.hash.as_slice(),
+                &occurrence.to_be_bytes(),
+            ])
         };
-        self.alert(finding.severity, incident, text);
+        let known = |id: &IncidentId| self.engine.state.incidents.contains_key(id);
+        let mut occurrence = 0;
+        loop {
+            let id = derive(occurrence);
+            if !known(&id) {
+                return id;
+            }
+            occurrence += 1;
+        }
+    }
+
+    /// Tells of a finding that belongs to no incident.
+    fn tell_finding(&mut self, finding: &Finding) {
+        let text = format!("{}: {}", finding.rule, finding.summary);
+        let (kind, dedup) = (AlertKind::Raised, finding_thread(finding));
+        let note = Note::of(finding.severity, kind, dedup, text);
+        self.tell(Note { stage: finding.stage, ..note });
     }
 
     /// Decides upon every incident whose evidence changed in this step.
@@ -121,8 +159,8 @@ impl Step<'_> {
         if findings.is_empty() {
             return None;
         }
-        let under_way = under_way(state, incident);
-        let past = past_orders(state);
+        let under_way = self.under_way(incident);
+        let past = past_orders(state, self.now);
         let held = incident.held.map(|it| (it, "read at the parent of its first block".to_owned()));
         Some(decide(&Case {
             now: self.now,
@@ -138,8 +176,10 @@ impl Step<'_> {
 
     fn intend(&mut self, incident: IncidentId, choice: &Choice) {
         let Some(action) = self.engine.plan.action(&choice.action).cloned() else { return };
-        let order = self.order(incident, &action, choice.automatic);
-        let text = match (choice.automatic, &order.autonomy) {
+        // What came to nothing once goes out again only if a person says so.
+        let automatic = choice.automatic && self.failed_orders(incident, &action.id) == 0;
+        let order = self.order(incident, &action, automatic);
+        let text = match (automatic, &order.autonomy) {
             (false, _) => format!(
                 "incident {}: {} is proposed, a person must release it",
                 incident.short(),
@@ -171,7 +211,7 @@ impl Step<'_> {
         }
         // Nothing stands between the intent and its dispatch; people are told right after.
         self.release_orders();
-        self.alert(Severity::Critical, Some(incident), text);
+        self.tell_incident(incident, Severity::Critical, AlertKind::Update, text);
     }
 
     fn order(&self, incident: IncidentId, action: &Action, automatic: bool) -> Order {
@@ -193,7 +233,7 @@ impl Step<'_> {
             call: containment::order_call(action),
             effect: containment::effect_checks(action),
             stage: action.stage,
-            self_expiring: expires_by_itself(&action.call),
+            self_expiring: action.expires_by_itself(),
             autonomy: if automatic { action.autonomy } else { Autonomy::Propose },
             decided_at: self.now,
             expires_at: self.now.plus_ms(action.valid_for.0),
@@ -209,32 +249,46 @@ impl Step<'_> {
         }
         self.withdraw_orders(incident, "its incident was closed");
         let state = if false_alarm { IncidentState::FalseAlarm } else { IncidentState::Closed };
-        self.record(Record::IncidentMoved { incident, state, because: format!("closed by {by}") });
+        let because = format!("closed by {by}");
+        let text = format!("incident {}: {because}", incident.short());
+        self.record(Record::IncidentMoved { incident, state, because });
+        let kind = if false_alarm { AlertKind::Retracted } else { AlertKind::Resolved };
+        self.tell_incident(incident, Severity::High, kind, text);
     }
 
     /// Orders that are not out yet are not sent any more; those that are out are followed to their end.
     pub(super) fn withdraw_orders(&mut self, incident: IncidentId, because: &str) {
-        let waiting = self.engine.state.orders.values();
-        let waiting = waiting
-            .filter(|it| it.order.incident == incident && it.outcome.is_none() && it.attempts == 0);
-        let keys: Vec<OrderKey> = waiting.map(|it| it.order.key).collect();
+        // What this very step was about to hand out is not out.
+        let engine = &mut *self.engine;
+        self.effects.retain(|it| match it {
+            Effect::Dispatch { order, .. } if order.incident == incident => {
+                engine.in_flight.remove(&order.key);
+                false
+            }
+            _ => true,
+        });
+        let waiting =
+            self.engine.state.orders.values().filter(|it| {
+                it.order.incident == incident && it.outcome.is_none() && it.attempts == 0
+            });
+        let keys = waiting.map(|it| it.order.key);
+        let keys: Vec<OrderKey> =
+            keys.filter(|it| !self.engine.in_flight.contains_key(it)).collect();
         for key in keys {
             let outcome = Outcome::Failed { reason: because.to_owned() };
             self.record(Record::Settled { key, outcome });
         }
-        self.effects.retain(
-            |it| !matches!(it, Effect::Dispatch { order, .. } if order.incident == incident),
-        );
     }
-}
 
-/// Whether a call undoes itself by time, on chain.
-fn expires_by_itself(call: &ActionCall) -> bool {
-    match call {
-        ActionCall::Guardian { .. } => true,
-        ActionCall::Direct { function, .. } | ActionCall::SafeModule { function, .. } => {
-            *function == ContainmentFunction::PauseFor
-        }
+    /// Actions that are not ordered for this incident again: under way, effective, refused, or failed
+    /// too often.
+    fn under_way(&self, incident: &Incident) -> BTreeSet<String> {
+        let orders = incident.orders.iter().filter_map(|key| self.engine.state.orders.get(key));
+        let max = self.engine.limits.orders_failed_max;
+        orders
+            .filter(|it| !it.failed() || self.failed_orders(incident.id, &it.order.action) >= max)
+            .map(|it| it.order.action.clone())
+            .collect()
     }
 }
 
@@ -244,20 +298,13 @@ fn mode_of(step: &Step<'_>, finding: &Finding) -> Mode {
     step.engine.plan.rule(&finding.rule).map_or(Mode::Alert, |it| it.mode)
 }
 
-/// Actions ordered for this incident that did not fail.
-fn under_way(state: &State, incident: &Incident) -> BTreeSet<String> {
-    let failed = |it: &Outcome| matches!(it, Outcome::Failed { .. } | Outcome::Expired);
-    incident
-        .orders
-        .iter()
-        .filter_map(|key| state.orders.get(key))
-        .filter(|it| !it.outcome.as_ref().is_some_and(failed))
-        .map(|it| it.order.action.clone())
-        .collect()
-}
-
-fn past_orders(state: &State) -> Vec<PastOrder> {
-    let used = |it: &&crate::OrderState| it.attempts > 0;
+/// Orders that are out, about to go, or had an effect. What came to nothing uses up no cooldown.
+fn past_orders(state: &State, now: Timestamp) -> Vec<PastOrder> {
+    let used = |it: &&crate::OrderState| match &it.outcome {
+        None => it.attempts > 0 || it.is_released(now),
+        Some(Outcome::Effective { .. }) => true,
+        Some(_) => false,
+    };
     let past = |it: &crate::OrderState| PastOrder {
         action: it.order.action.clone(),
         at: it.order.decided_at,

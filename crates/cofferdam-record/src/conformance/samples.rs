@@ -51,7 +51,11 @@ fn chain_records() -> Vec<Record> {
     let memo = serde_json::json!({ "big": "115792089237316195423570985008687907853269984665640564039457584007913129639935", "none": null, "f": 0.1 });
     vec![
         Record::Started { plan: B256::repeat_byte(0xaa), version: "0.1.0".to_owned() },
-        Record::BlockEvaluated { block: block(), memos: vec![(HARD_TEXT.to_owned(), memo)] },
+        Record::BlockEvaluated {
+            block: block(),
+            memos: vec![(HARD_TEXT.to_owned(), memo)],
+            witnesses: 2,
+        },
         Record::Reorged { to: block(), dropped: vec![block(), block()] },
         Record::Found { finding: finding(Usd(i128::MAX)) },
         Record::Found { finding: finding(Usd(0)) },

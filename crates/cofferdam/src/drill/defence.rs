@@ -6,7 +6,7 @@ use std::{
 };
 
 use cofferdam_core::{
-    BlockRef, Class, Observation, Record, Timestamp, Tx,
+    Alert, BlockRef, Class, Observation, Record, Timestamp, Tx,
     order::{Order, Outcome, Prepared, Sent},
     ports::{Boxed, Journal, StateReader},
 };
@@ -17,7 +17,7 @@ use super::{
     stage::StageError,
     world::{Head, WorldError},
 };
-use crate::runtime::{Alert, Carried, Dispatcher, Shell, complete, simulate_pending};
+use crate::runtime::{Carried, Dispatcher, Shell, complete, simulate_pending};
 
 /// An order that had its effect.
 #[derive(Clone, Copy, Debug)]

@@ -11,4 +11,4 @@ pub use dispatch::{Hand, Hands, chain_of};
 pub use live::{Live, Watch, now};
 pub use pending::simulate_pending;
 pub use pipeline::{complete, parent_of, retrace};
-pub use shell::{Alert, Carried, Dispatcher, Shell, ShellError};
+pub use shell::{Carried, Dispatcher, Shell, ShellError};

@@ -1,16 +1,20 @@
 //! The shell around the engine: carries out effects in order and feeds back what came of them.
 //!
-//! **Invariant:** a record is durable before anything that rests on it is acknowledged. Only
-//! self-expiring orders are handed to the network while their records are being written.
+//! **Invariant:** a record is durable before anything that rests on it is acknowledged. What may run
+//! when is not decided here: [`cofferdam_engine::schedule`] says it for shell and simulator alike.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use cofferdam_core::{
-    BlockRef, ChainId, IncidentId, Record, Severity, Timestamp,
+    Alert, BlockRef, ChainId, Record, Timestamp,
     order::{Order, Outcome, Prepared, Sent},
     ports::{Boxed, Journal, JournalError},
 };
-use cofferdam_engine::{Effect, Engine, Input};
+use cofferdam_engine::{
+    Effect, Engine, Input,
+    schedule::{Deliver, Dispatch, schedule},
+};
+use futures_util::future::join_all;
 
 /// How long one dispatch may take before it counts as failed and is tried again.
 const DISPATCH_TIMEOUT_MS: u64 = 10_000;
@@ -31,19 +35,6 @@ pub trait Dispatcher: Send + Sync {
     fn settle<'a>(&'a self, order: &'a Order, head: BlockRef) -> Boxed<'a, Option<Outcome>>;
 }
 
-/// A message for a person.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Alert {
-    /// When it was issued.
-    pub at: Timestamp,
-    /// How loud.
-    pub severity: Severity,
-    /// The incident, if it belongs to one.
-    pub incident: Option<IncidentId>,
-    /// One sentence.
-    pub text: String,
-}
-
 /// What one input led to, beyond the journal.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Carried {
@@ -51,6 +42,9 @@ pub struct Carried {
     pub alerts: Vec<Alert>,
     /// The chain must be delivered again from these blocks.
     pub fetch: Vec<(ChainId, u64)>,
+    /// Alerts to offer to receivers, each in its own task. What came of it is fed back as
+    /// [`Input::Delivered`] or [`Input::DeliveryFailed`].
+    pub deliveries: Vec<Deliver>,
     /// Every record that is now durable, in order.
     pub records: Vec<Record>,
 }
@@ -131,41 +125,35 @@ impl Shell {
         effects: Vec<Effect>,
         carried: &mut Carried,
     ) -> Result<Vec<Input>, ShellError> {
-        let (mut records, mut dispatches, mut settles) = (Vec::new(), Vec::new(), Vec::new());
-        for effect in effects {
-            match effect {
-                Effect::Record(record) => records.push(record),
-                Effect::Dispatch { order, attempt } => dispatches.push((order, attempt)),
-                Effect::Settle { order } => settles.push(order),
-                Effect::Fetch { chain, from } => carried.fetch.push((chain, from)),
-                Effect::Alert { severity, incident, text } => {
-                    carried.alerts.push(Alert { at: now, severity, incident, text });
-                }
-            }
-        }
-        let hot = dispatches.iter().all(|(order, _)| order.self_expiring);
-        let mut answers = Vec::new();
-        if hot && !dispatches.is_empty() {
-            let sends = futures_util::future::join_all(dispatches.iter().map(|it| self.send(it)));
-            let (stored, sent) = tokio::join!(self.journal.append(now, &records), sends);
-            stored.map_err(ShellError::Journal)?;
-            answers.extend(sent);
+        let it = schedule(effects);
+        let hot = join_all(it.hot.iter().map(|it| self.send(it)));
+        let (stored, mut answers) = if it.hot.is_empty() {
+            (self.store(now, &it.records).await, Vec::new())
         } else {
-            if !records.is_empty() {
-                self.journal.append(now, &records).await.map_err(ShellError::Journal)?;
-            }
-            for it in &dispatches {
-                answers.push(self.send(it).await);
-            }
-        }
-        carried.records.extend(records);
-        for order in settles {
-            answers.extend(self.ask(&order).await);
-        }
+            tokio::join!(self.store(now, &it.records), hot)
+        };
+        stored?;
+        answers.extend(join_all(it.cold.iter().map(|it| self.send(it))).await);
+        let settled = join_all(it.settles.iter().map(|it| self.ask(it))).await;
+        answers.extend(settled.into_iter().flatten());
+        carried.fetch.extend(it.fetches);
+        carried.deliveries.extend(it.deliveries);
+        carried.alerts.extend(it.records.iter().filter_map(|it| match it {
+            Record::Issued { alert, .. } => Some(alert.clone()),
+            _ => None,
+        }));
+        carried.records.extend(it.records);
         Ok(answers)
     }
 
-    async fn send(&self, (order, attempt): &(Box<Order>, u32)) -> Input {
+    async fn store(&self, now: Timestamp, records: &[Record]) -> Result<(), ShellError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.journal.append(now, records).await.map(drop).map_err(ShellError::Journal)
+    }
+
+    async fn send(&self, Dispatch { order, attempt }: &Dispatch) -> Input {
         let limit = Duration::from_millis(DISPATCH_TIMEOUT_MS);
         let key = order.key;
         match tokio::time::timeout(limit, self.dispatcher.dispatch(order, *attempt)).await {

@@ -133,6 +133,8 @@ impl Check<'_> {
             "an order that may pay no fee is not included",
             "e.g. `\"0.5 eth\"`",
         );
+        let hint = "one person at least: e.g. 1, or 2 for two different people";
+        self.require(action.approvals > 0, &path("approvals"), "nobody would approve it", hint);
         let lives = action.valid_for.0 > 0;
         self.require(
             lives,
@@ -232,7 +234,7 @@ impl Check<'_> {
         }
     }
 
-    fn variable(&mut self, path: &[Step<'_>], text: &str) {
+    pub(super) fn variable(&mut self, path: &[Step<'_>], text: &str) {
         match secrets::variable(text) {
             Ok(()) => {}
             Err(it) if it.secret => self.report_secret(path, it.message, it.hint),

@@ -1,181 +1,14 @@
 //! The engine's promises, driven through `step` alone.
-#![expect(clippy::expect_used, reason = "a test may panic")]
 
-use alloy_primitives::{Address, B256, Bytes};
+use alloy_primitives::B256;
 use cofferdam_core::{
-    BlockEnv, BlockRef, ChainId, Class, Finding, Observation, Record, Severity, Stage, Timestamp,
-    Usd,
-    incident::IncidentState,
-    order::{Outcome, Prepared},
-    plan::Plan,
-    read::Readings,
-    record::Entry,
+    Record, Stage, Timestamp, incident::IncidentState, order::Outcome, record::Entry,
 };
 use cofferdam_engine::{Command, Effect, Engine, Input, Limits};
 use expect_test::expect;
 use proptest::prelude::*;
 
-const CHAIN: ChainId = ChainId(31337);
-const PLAN: &str = r#"
-version = 1
-name = "Example"
-[[chains]]
-id = "eip155:31337"
-finality-blocks = 3
-reorg-blocks-max = 8
-[[entities]]
-id = "vault"
-accounts = ["eip155:31337:0x00000000000000000000000000000000000000aa"]
-value-at-risk = "1000000 usd"
-[[rules]]
-id = "drain"
-detector = "external"
-mode = "automatic"
-[[rules]]
-id = "hint"
-detector = "external"
-mode = "one-click"
-[[actions]]
-id = "pause-vault"
-rung = "pause-market"
-contains = ["vault"]
-call = { via = "direct", target = "eip155:31337:0x00000000000000000000000000000000000000aa", function = "pause-for", relayer = "one" }
-autonomy = { level = "act" }
-cost = { fixed = "2000 usd", per-hour = "500 usd", duration = "4h" }
-"#;
-
-fn plan() -> Plan {
-    let mut plan: Plan = toml::from_str(PLAN).expect("a plan");
-    // The rules stand for findings that come from outside; no detector of ours feeds them here.
-    plan.rules.iter_mut().for_each(|it| it.detector = "external".into());
-    plan
-}
-
-fn engine() -> Engine {
-    Engine::new(plan(), Limits::default()).expect("rules that build")
-}
-
-fn block(number: u64, branch: u8) -> Observation {
-    let hash = |number: u64, branch: u8| {
-        let mut hash = B256::ZERO;
-        hash[..8].copy_from_slice(&number.to_be_bytes());
-        hash[31] = branch;
-        hash
-    };
-    let parent_branch = if number > 3 { branch } else { 0 };
-    let block = BlockRef {
-        chain: CHAIN,
-        number,
-        hash: hash(number, branch),
-        parent: hash(number - 1, parent_branch),
-        time: Timestamp::from_secs(number * 12),
-    };
-    Observation {
-        block,
-        env: BlockEnv::default(),
-        stage: Stage::Provisional,
-        txs: vec![],
-        readings: Readings::default(),
-    }
-}
-
-fn finding(rule: &str, at: &BlockRef, stage: Stage) -> Finding {
-    Finding {
-        id: Finding::id_of(CHAIN, rule, B256::repeat_byte(9), Address::repeat_byte(0xaa)),
-        detector: "external".into(),
-        rule: rule.into(),
-        entity: "vault".into(),
-        severity: Severity::Critical,
-        class: Class::Damage,
-        stage,
-        block: *at,
-        tx: Some(B256::repeat_byte(9)),
-        subject: Address::repeat_byte(0xaa),
-        actors: vec![Address::repeat_byte(0xee)],
-        llr_millinats: 22_000,
-        group: "value".into(),
-        loss: Usd::whole(300_000),
-        summary: "net outflow of 30 %".into(),
-        evidence: vec![],
-    }
-}
-
-/// Runs inputs one second apart and keeps the journal.
-struct Run {
-    engine: Engine,
-    now: u64,
-    journal: Vec<Entry>,
-}
-
-impl Run {
-    fn new() -> Self {
-        Self { engine: engine(), now: 100_000, journal: vec![] }
-    }
-
-    fn step(&mut self, input: Input) -> Vec<Effect> {
-        self.now += 1_000;
-        let effects = self.engine.step(Timestamp(self.now), input);
-        for effect in &effects {
-            if let Effect::Record(record) = effect {
-                let seq = self.journal.len() as u64;
-                let at = Timestamp(self.now);
-                self.journal.push(Entry {
-                    seq,
-                    at,
-                    prev: B256::ZERO,
-                    hash: B256::ZERO,
-                    record: record.clone(),
-                });
-            }
-        }
-        effects
-    }
-
-    fn attack(&mut self) -> Vec<Effect> {
-        self.step(Input::Block(block(1, 0)));
-        let at = block(1, 0).block;
-        self.step(Input::External(Box::new(finding("drain", &at, Stage::Provisional))))
-    }
-
-    fn incident(&self) -> IncidentState {
-        self.engine.state().incidents.values().next().expect("an incident").state
-    }
-}
-
-fn names(effects: &[Effect]) -> String {
-    let name = |it: &Effect| match it {
-        Effect::Record(record) => {
-            let json = serde_json::to_value(record).expect("a record");
-            json["record"].as_str().expect("a tag").to_owned()
-        }
-        Effect::Dispatch { attempt, .. } => format!("DISPATCH {attempt}"),
-        Effect::Settle { .. } => "SETTLE".into(),
-        Effect::Fetch { from, .. } => format!("FETCH {from}"),
-        Effect::Alert { text, .. } => {
-            format!("ALERT {}", text.split_once(": ").map_or(text.as_str(), |it| it.1))
-        }
-    };
-    effects.iter().map(|it| name(it) + "\n").collect()
-}
-
-fn dispatched(effects: &[Effect]) -> Option<&cofferdam_core::order::Order> {
-    effects.iter().find_map(|it| match it {
-        Effect::Dispatch { order, .. } => Some(&**order),
-        _ => None,
-    })
-}
-
-fn prepared(key: cofferdam_core::OrderKey) -> Prepared {
-    let to = Address::repeat_byte(0xaa);
-    Prepared {
-        key,
-        to,
-        data: Bytes::new(),
-        gas_limit: 1,
-        simulated_on: None,
-        effect_simulated: None,
-    }
-}
+use crate::common::*;
 
 #[test]
 fn a_finding_becomes_an_order_whose_intent_is_recorded_first() {
@@ -184,15 +17,15 @@ fn a_finding_becomes_an_order_whose_intent_is_recorded_first() {
     expect![[r#"
         found
         incident-opened
-        alerted
-        ALERT net outflow of 30 %
         attached
+        raised for pager channel: net outflow of 30 %
         decided
         intended
         incident-moved
         DISPATCH 1
-        alerted
-        ALERT pause-vault goes out now
+        update for pager channel: pause-vault goes out now
+        DELIVER channel raised 1
+        DELIVER pager raised 1
     "#]]
     .assert_eq(&names(&effects));
     let key = dispatched(&effects).expect("an order").key;
@@ -221,7 +54,7 @@ fn an_unanswered_dispatch_is_repeated_and_a_settled_one_is_not() {
     let mut run = Run::new();
     let key = dispatched(&run.attack()).expect("an order").key;
     assert_eq!(names(&run.step(Input::Tick)), "");
-    run.now += 10_000;
+    run.now += 15_000;
     assert_eq!(names(&run.step(Input::Tick)), "DISPATCH 1\n");
     run.step(Input::Dispatched { key, prepared: prepared(key), sent: vec![] });
     run.now += 10_000;
@@ -243,10 +76,9 @@ fn a_reorganisation_retracts_findings_and_withdraws_what_is_not_out() {
     expect![[r#"
         reorged
         retracted
-        alerted
-        ALERT a finding was retracted, its block was reorganised out after block 2
         settled
         incident-moved
+        retracted for pager channel: all its findings were retracted, its block was reorganised out after block 2
         block-evaluated
     "#]]
     .assert_eq(&names(&effects));
@@ -268,8 +100,10 @@ fn blindness_is_a_state_that_is_told_once_and_ends_with_the_next_block() {
     let mut run = Run::new();
     run.step(Input::Block(block(1, 0)));
     let blind = Input::Blind { chain: CHAIN, from: 2, because: "the node does not answer".into() };
-    let told = names(&run.step(blind.clone()));
-    assert!(told.starts_with("blind\nalerted\nALERT"), "{told}");
+    assert_eq!(names(&run.step(blind.clone())), "blind\n");
+    run.now += 30_000;
+    let told = names(&run.step(Input::Tick));
+    assert!(told.starts_with("raised for pager channel: blind since block 2 on"), "{told}");
     assert_eq!(names(&run.step(blind)), "");
     assert_eq!(run.engine.state().blind().count(), 1);
     run.step(Input::Block(block(2, 0)));

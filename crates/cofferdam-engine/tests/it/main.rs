@@ -1,0 +1,8 @@
+//! Tests of the engine through its public door.
+#![expect(clippy::expect_used, reason = "a test may panic")]
+
+mod common;
+mod engine;
+mod outbox;
+mod quorum;
+mod reorg;
