@@ -53,6 +53,11 @@ pub struct Observation {
     pub env: BlockEnv,
     /// `Pending` or `Provisional`; finality is the engine's to tell.
     pub stage: Stage,
+    /// How many independent endpoints agreed on the hash and the receipts root of this block when
+    /// this was made, the one that served it included. Recorded data and the local chain count 1,
+    /// and so does a pending transaction. More may be told of later; it never becomes fewer.
+    #[serde(default = "one")]
+    pub witnesses: u16,
     /// The transactions, in order; exactly one if pending.
     pub txs: Vec<Tx>,
     /// Answers to the state reads that the rules asked for.
@@ -82,6 +87,11 @@ pub struct BlockEnv {
     pub logs_bloom: Option<Bloom>,
     /// Receipts root according to the header.
     pub receipts_root: Option<B256>,
+}
+
+/// Who serves a block is the first to vouch for it.
+fn one() -> u16 {
+    1
 }
 
 impl Observation {

@@ -132,6 +132,7 @@ fn block(number: &str, rest: &[&str]) -> Observation {
         },
         env: BlockEnv::default(),
         stage: Stage::Provisional,
+        witnesses: 1,
         txs: Vec::new(),
         readings: Readings::default(),
     }

@@ -74,6 +74,7 @@ fn block(number: u64, branch: u8) -> Observation {
         block,
         env: BlockEnv::default(),
         stage: Stage::Provisional,
+        witnesses: 1,
         txs: vec![],
         readings: Readings::default(),
     }

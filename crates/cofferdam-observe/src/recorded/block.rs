@@ -119,6 +119,7 @@ impl RpcBlock {
             block: self.header.block(chain),
             env: self.header.env(),
             stage: Stage::Provisional,
+            witnesses: 1,
             txs: txs.collect::<Result<_, _>>()?,
             readings: Readings::default(),
         })

@@ -165,6 +165,7 @@ impl FileBlock {
                 ..BlockEnv::default()
             },
             stage: Stage::Provisional,
+            witnesses: 1,
             txs,
             readings: Readings::default(),
         }

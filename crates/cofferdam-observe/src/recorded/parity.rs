@@ -120,6 +120,7 @@ pub fn load_parity_block(path: &Path, chain: ChainId) -> Result<Observation, Rec
             ..BlockEnv::default()
         },
         stage: Stage::Provisional,
+        witnesses: 1,
         txs: txs.collect::<Result<_, _>>()?,
         readings: Readings::default(),
     })

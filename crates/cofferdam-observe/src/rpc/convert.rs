@@ -72,6 +72,7 @@ pub(crate) fn observation(
         block: reference,
         env,
         stage: Stage::Provisional,
+        witnesses: 1,
         txs,
         readings: Readings::default(),
     })

@@ -236,6 +236,7 @@ impl Feed<'_> {
             block: tip.block,
             env: tip.env,
             stage: Stage::Pending,
+            witnesses: 1,
             txs: vec![tx],
             readings: Readings::default(),
         };

@@ -191,7 +191,8 @@ impl Act {
             let (txs, next) = self.run(&world, &block, &env, &txs)?;
             world = next;
             let (env, readings) = (env.clone(), Readings::default());
-            blocks.push(Observation { block, env, stage: Stage::Provisional, txs, readings });
+            let stage = Stage::Provisional;
+            blocks.push(Observation { block, env, stage, witnesses: 1, txs, readings });
             at = at.saturating_add(pace.apart);
         }
         let report = self.compare(&blocks);

@@ -104,6 +104,7 @@ impl LocalConfig {
             block,
             env,
             stage: Stage::Provisional,
+            witnesses: 1,
             txs: Vec::new(),
             readings: Readings::default(),
         };

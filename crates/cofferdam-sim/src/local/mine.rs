@@ -60,7 +60,8 @@ impl Inner {
         }
         let world = self.head().world.with(built.layer).after(block.number, block.hash);
         let (txs, readings) = (built.txs, Readings::default());
-        let seen = Arc::new(Observation { block, env, stage: Stage::Provisional, txs, readings });
+        let stage = Stage::Provisional;
+        let seen = Arc::new(Observation { block, env, stage, witnesses: 1, txs, readings });
         let gas_used = built.gas_used;
         self.blocks.push_back(Block { seen: Arc::clone(&seen), gas_used, world });
         while self.blocks.len() > self.config.history.max(2) {

@@ -79,6 +79,7 @@ impl LocalSource {
                 block: head.block,
                 env: head.env.clone(),
                 stage: Stage::Pending,
+                witnesses: 1,
                 txs: vec![waiting.tx.clone()],
                 readings: Readings::default(),
             })));

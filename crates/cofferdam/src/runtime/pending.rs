@@ -48,6 +48,7 @@ pub fn simulate_pending(
         block: head,
         env: env.clone(),
         stage: Stage::Pending,
+        witnesses: 1,
         txs: vec![first],
         readings: Readings::default(),
     };
