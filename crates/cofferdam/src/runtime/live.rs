@@ -100,7 +100,8 @@ impl Live {
             Ok(SourceEvent::Blind { from, because }) => {
                 self.feed(Input::Blind { chain, from, because }, None).await
             }
-            Ok(SourceEvent::End) => Ok(()),
+            // Nothing waits for more witnesses yet.
+            Ok(SourceEvent::Witnessed { .. } | SourceEvent::End) => Ok(()),
             Err(error) => {
                 let from = self.next_block(chain);
                 self.feed(Input::Blind { chain, from, because: chain_of(&error) }, None).await
