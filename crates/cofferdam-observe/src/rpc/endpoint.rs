@@ -244,11 +244,7 @@ impl Endpoint {
         RpcFault { endpoint: Arc::clone(&self.label), method, kind }
     }
 
-    pub(crate) fn contradicted(
-        &self,
-        method: &'static str,
-        reason: impl AsRef<str>,
-    ) -> RpcFault {
+    pub(crate) fn contradicted(&self, method: &'static str, reason: impl AsRef<str>) -> RpcFault {
         self.fault(method, FaultKind::Contradicted { reason: self.clean(reason.as_ref()) })
     }
 

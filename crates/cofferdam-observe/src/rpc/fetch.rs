@@ -106,12 +106,7 @@ impl Fetcher<'_> {
     }
 
     /// Whether the header served is the one its hash says, if that is to be checked.
-    fn hashes_to(
-        &self,
-        method: &'static str,
-        raw: &RawValue,
-        hash: B256,
-    ) -> Result<(), RpcFault> {
+    fn hashes_to(&self, method: &'static str, raw: &RawValue, hash: B256) -> Result<(), RpcFault> {
         if !self.options.checks.header_hash {
             return Ok(());
         }

@@ -94,8 +94,7 @@ impl Health {
         match &fault.kind {
             // A pause is no failure.
             FaultKind::Throttled { pause_ms } => {
-                self.paused_until =
-                    Some(now + Duration::from_millis(*pause_ms).min(PAUSE_MAX));
+                self.paused_until = Some(now + Duration::from_millis(*pause_ms).min(PAUSE_MAX));
                 return;
             }
             FaultKind::Contradicted { reason } => {

@@ -298,11 +298,7 @@ impl Feed<'_> {
     }
 
     /// Delivers what `endpoint` gives of `hashes` and leaves the rest in it.
-    async fn bodies_at(
-        &self,
-        endpoint: &Endpoint,
-        hashes: &mut Vec<B256>,
-    ) -> Result<(), RpcFault> {
+    async fn bodies_at(&self, endpoint: &Endpoint, hashes: &mut Vec<B256>) -> Result<(), RpcFault> {
         let calls = hashes.iter().map(|it| (BY_HASH, json!([it]))).collect();
         let answers = endpoint.batch(calls, self.limit()).await?;
         let (mut left, mut fault) = (Vec::new(), None);

@@ -36,7 +36,8 @@ pub(crate) async fn race<'a, T, R>(
     let mut wants_next = true;
     loop {
         if std::mem::take(&mut wants_next)
-            && let Some(endpoint) = waiting.next() {
+            && let Some(endpoint) = waiting.next()
+        {
             let hedge = hedge(&endpoint);
             asked.push((Arc::clone(&endpoint), Instant::now(), hedge));
             let answer = ask(Arc::clone(&endpoint));

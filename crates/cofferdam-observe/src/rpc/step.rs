@@ -121,11 +121,7 @@ impl Walkback<'_> {
         }
     }
 
-    async fn parent(
-        &self,
-        number: u64,
-        hash: B256,
-    ) -> Result<B256, Hold> {
+    async fn parent(&self, number: u64, hash: B256) -> Result<B256, Hold> {
         let header = self.fetcher.header(hash).await.map_err(Hold::Fault)?;
         if header.number != number {
             let text = format!("block {hash} says it is {}, not {number}", header.number);

@@ -11,13 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{
-    endpoint::Endpoint,
-    fault::RpcFault,
-    pending::Shared,
-    race::race,
-    wire::RpcTx,
-};
+use super::{endpoint::Endpoint, fault::RpcFault, pending::Shared, race::race, wire::RpcTx};
 
 const BY_NUMBER: &str = "eth_getBlockByNumber";
 /// Most transactions taken of one block in the making.
@@ -40,20 +34,18 @@ pub(crate) async fn watch(shared: Arc<Shared>, every: Duration) {
     while !shared.is_closed() {
         ticks.tick().await;
         let mut fault = None;
-        let judge = |endpoint: Arc<Endpoint>, answer: Result<Option<RpcSubBlock>, RpcFault>| {
-            match answer {
+        let judge =
+            |endpoint: Arc<Endpoint>, answer: Result<Option<RpcSubBlock>, RpcFault>| match answer {
                 Ok(it) => Some(it),
                 Err(it) => {
                     endpoint.note_fault(&it);
                     fault.get_or_insert(it);
                     None
                 }
-            }
-        };
+            };
         let limit = shared.limit();
-        let ask = |it: Arc<Endpoint>| -> Boxed<'_, _> {
-            Box::pin(async move { look(&it, limit).await })
-        };
+        let ask =
+            |it: Arc<Endpoint>| -> Boxed<'_, _> { Box::pin(async move { look(&it, limit).await }) };
         let found = race(shared.pool().in_order(0), BY_NUMBER, ask, judge).await;
         match (found, fault) {
             (Some(it), _) => take(&shared, it).await,

@@ -163,8 +163,7 @@ impl Bench<'_> {
         }
         self.dissent = 0;
         let minority = if views.agree < views.differ { &views.same } else { &views.others };
-        let (fewer, most) =
-            (views.agree.min(views.differ), views.agree.max(views.differ));
+        let (fewer, most) = (views.agree.min(views.differ), views.agree.max(views.differ));
         for endpoint in minority {
             let because = format!(
                 "follows another branch up to block {number} than {most} others ({fewer} with it)"
