@@ -38,6 +38,14 @@ pub enum SourceEvent {
     Block(Observation),
     /// A pending transaction, not simulated yet: `txs` holds it without logs, frames or diff.
     Pending(Observation),
+    /// More endpoints than before agree on the hash and the receipts root of a delivered block. It
+    /// comes after the block, possibly not at all, and possibly after the block was reorganised out.
+    Witnessed {
+        /// The block.
+        block: BlockRef,
+        /// How many independent endpoints agree on it now, see [`Observation::witnesses`].
+        witnesses: u16,
+    },
     /// Block `from` and later cannot be had now.
     Blind {
         /// First block that cannot be had.

@@ -170,6 +170,7 @@ fn the_source_tells_blocks_pending_transactions_and_reorganisations() {
         SourceEvent::Block(it) => format!("block {} of {}", it.block.number, it.txs.len()),
         SourceEvent::Pending(it) => format!("pending on {}", it.block.number),
         SourceEvent::Blind { from, because } => format!("blind from {from}: {because}"),
+        SourceEvent::Witnessed { block, witnesses } => format!("{witnesses} saw {}", block.number),
         SourceEvent::End => "end".to_owned(),
     };
     chain.submit(&alice.raw(0, TxKind::Call(Address::ZERO), &[], GWEI)).unwrap();

@@ -11,9 +11,11 @@ use std::{
 
 use alloy::{
     providers::{IpcConnect, WsConnect},
-    pubsub::RawSubscription,
+    pubsub::{PubSubFrontend, RawSubscription},
     rpc::client::RpcClient,
-    transports::{TransportErrorKind, TransportResult, ws::WebSocketConfig},
+    transports::{
+        BoxTransport, IntoBoxTransport, TransportErrorKind, TransportResult, ws::WebSocketConfig,
+    },
 };
 use alloy_primitives::{B256, U64};
 use cofferdam_core::{ChainId, ports::SourceError};
@@ -25,8 +27,9 @@ use tokio::{
 
 use super::{
     fault::{FaultKind, NODE_TEXT_CHARS_MAX, RpcFault},
-    health::{EndpointStatus, Head, Health},
+    health::{Head, Health},
     http::{ANSWER_BYTES_MAX, CappedHttp},
+    status::EndpointStatus,
 };
 
 /// Notifications buffered per subscription before the oldest are lost (and that is reported).
@@ -50,6 +53,8 @@ enum Place {
     Http(reqwest::Url),
     Ws(String),
     Ipc(PathBuf),
+    /// In this process.
+    Here(BoxTransport),
 }
 
 struct Link {
@@ -87,6 +92,13 @@ impl Endpoint {
         Ok(Self::at(chain, place, label, needles))
     }
 
+    /// An endpoint of `chain` in this process: a simulated node, for example. It can push
+    /// notifications if `transport` is a [`PubSubFrontend`]. `label` stands for its scheme and host.
+    pub fn over(chain: ChainId, label: &str, transport: impl IntoBoxTransport) -> Self {
+        let place = Place::Here(transport.into_box_transport());
+        Self::at(chain, place, label.to_owned(), Vec::new())
+    }
+
     fn at(chain: ChainId, place: Place, label: String, needles: Vec<String>) -> Self {
         Self {
             chain,
@@ -110,12 +122,28 @@ impl Endpoint {
 
     /// Whether the node can push notifications.
     pub(crate) fn subscribes(&self) -> bool {
-        !matches!(self.place, Place::Http(_))
+        match &self.place {
+            Place::Http(_) => false,
+            Place::Ws(_) | Place::Ipc(_) => true,
+            Place::Here(transport) => transport.as_any().is::<PubSubFrontend>(),
+        }
+    }
+
+    /// What tells it from another node: the host, or the place on this machine.
+    pub(crate) fn node(&self) -> &str {
+        let host = self.label.split_once("://").map_or(&*self.label, |it| it.1);
+        let is_port = |it: &str| it.bytes().all(|byte| byte.is_ascii_digit());
+        match host.rsplit_once(':') {
+            // Every node of this machine has the same host.
+            Some((name, _)) if ["127.0.0.1", "localhost", "[::1]"].contains(&name) => host,
+            Some((name, port)) if is_port(port) => name,
+            _ => host,
+        }
     }
 
     /// Health as of now; `best` is the highest block any endpoint of the chain told of.
     pub(crate) fn status(&self, best: Option<u64>) -> EndpointStatus {
-        self.with_health(|it| it.status(&self.label, best))
+        self.with_health(|it| it.status(&self.label, best, Instant::now()))
     }
 
     pub(crate) fn with_health<T>(&self, f: impl FnOnce(&mut Health) -> T) -> T {
@@ -124,7 +152,12 @@ impl Endpoint {
 
     /// Notes the newest block the node told of; `true` if it is another one than before.
     pub(crate) fn saw_head(&self, head: Head) -> bool {
-        self.with_health(|it| it.saw_head(head))
+        self.with_health(|it| it.saw_head(head, Instant::now()))
+    }
+
+    /// Notes a block the node has, which may be older than the newest it told of.
+    pub(crate) fn has_block(&self, head: Head) {
+        self.with_health(|it| it.at_least(head, Instant::now()));
     }
 
     pub(crate) fn head(&self) -> Option<Head> {
@@ -136,7 +169,11 @@ impl Endpoint {
     }
 
     pub(crate) fn note_fault(&self, fault: &RpcFault) {
-        tracing::debug!(endpoint = %self.label, %fault, "request failed");
+        if matches!(fault.kind, FaultKind::Contradicted { .. }) {
+            tracing::warn!(endpoint = %self.label, %fault, "endpoint lies or lost something");
+        } else {
+            tracing::debug!(endpoint = %self.label, %fault, "request failed");
+        }
         self.with_health(|it| it.failure(fault, Instant::now()));
     }
 
@@ -207,6 +244,10 @@ impl Endpoint {
         RpcFault { endpoint: Arc::clone(&self.label), method, kind }
     }
 
+    pub(crate) fn contradicted(&self, method: &'static str, reason: impl AsRef<str>) -> RpcFault {
+        self.fault(method, FaultKind::Contradicted { reason: self.clean(reason.as_ref()) })
+    }
+
     pub(crate) fn malformed(&self, method: &'static str, reason: impl AsRef<str>) -> RpcFault {
         self.fault(method, FaultKind::Malformed { reason: self.clean(reason.as_ref()) })
     }
@@ -217,6 +258,11 @@ impl Endpoint {
         limit: Duration,
         ask: impl AsyncFnOnce(&RpcClient) -> TransportResult<T>,
     ) -> Result<T, RpcFault> {
+        let began = Instant::now();
+        if let Some(pause) = self.with_health(|it| it.pause(began)) {
+            let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX).max(1);
+            return Err(self.fault(method, FaultKind::Throttled { pause_ms }));
+        }
         let work = async {
             let link = self.link().await?;
             let answer = ask(&link.client).await;
@@ -228,9 +274,17 @@ impl Endpoint {
             && kind.is_connection()
         {
             // A hung or broken connection does not heal; the next request opens a new one.
-            *self.link.lock().await = None;
+            self.unlink().await;
         }
+        // An error of the node is an answer too, and as quick as it can be.
+        let answered = !result.as_ref().is_err_and(FaultKind::is_connection);
+        self.with_health(|it| it.asked(answered.then(|| began.elapsed())));
         result.map_err(|kind| self.fault(method, kind))
+    }
+
+    /// The next request opens a new connection.
+    pub(crate) async fn unlink(&self) {
+        *self.link.lock().await = None;
     }
 
     async fn link(&self) -> Result<Arc<Link>, FaultKind> {
@@ -267,6 +321,7 @@ impl Endpoint {
                 RpcClient::connect_pubsub(connect).await?
             }
             Place::Ipc(path) => RpcClient::connect_pubsub(IpcConnect::new(path.clone())).await?,
+            Place::Here(transport) => RpcClient::new(transport.clone(), true),
         };
         if let Some(frontend) = client.pubsub_frontend() {
             frontend.set_channel_size(SUBSCRIPTION_BUFFER);
@@ -338,6 +393,17 @@ mod tests {
         assert_eq!(local.to_string(), "ws://127.0.0.1:8545");
         let ipc = Endpoint::parse(ChainId(1), "ipc:/run/geth/geth.ipc")?;
         assert_eq!(ipc.to_string(), "ipc:geth.ipc");
+        Ok(())
+    }
+
+    #[test]
+    fn nodes_are_told_apart_by_host_and_on_this_machine_by_port() -> Result<(), SourceError> {
+        let node = |url| Endpoint::parse(ChainId(1), url).map(|it| it.node().to_owned());
+        assert_eq!(node("wss://a.example:8546/x")?, node("https://a.example/y")?);
+        assert_ne!(node("wss://a.example")?, node("wss://b.example")?);
+        assert_eq!(node("ws://127.0.0.1:8545")?, node("http://127.0.0.1:8545")?);
+        assert_ne!(node("ws://127.0.0.1:8545")?, node("http://127.0.0.1:9545")?);
+        assert_ne!(node("ipc:/run/a.ipc")?, node("ipc:/run/b.ipc")?);
         Ok(())
     }
 

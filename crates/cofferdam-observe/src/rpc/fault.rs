@@ -11,6 +11,9 @@ use cofferdam_core::ChainId;
 /// Longest text of a node that is passed on, in characters.
 pub(crate) const NODE_TEXT_CHARS_MAX: usize = 300;
 
+/// Pause if a node asks for one without saying how long, in milliseconds.
+pub(crate) const PAUSE_MS: u64 = 1_000;
+
 /// A failed request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{method} at {endpoint}: {kind}")]
@@ -46,11 +49,31 @@ pub enum FaultKind {
         /// The node's words, cut.
         message: String,
     },
-    /// The answer cannot be what it claims to be.
+    /// The node asks for a pause (HTTP status 429, or a JSON-RPC error that says so). Nothing is
+    /// sent to it until then.
+    #[error("asks for a pause of {pause_ms} ms")]
+    Throttled {
+        /// How long, in milliseconds.
+        pause_ms: u64,
+    },
+    /// The answer is not of the form it should have.
     #[error("{reason}")]
     Malformed {
         /// What is wrong with it.
         reason: String,
+    },
+    /// The answer contradicts what it is bound to by a hash: a lie, or a loss. The endpoint is
+    /// demoted.
+    #[error("{reason}")]
+    Contradicted {
+        /// What contradicts what.
+        reason: String,
+    },
+    /// A subscription that stays connected told nothing although the chain moved on.
+    #[error("subscription told nothing up to block {head}")]
+    Stalled {
+        /// The newest block it should have told of.
+        head: u64,
     },
     /// The node knows of the block but does not serve this part of it yet.
     #[error("{what} not served yet")]
@@ -71,7 +94,7 @@ pub enum FaultKind {
 impl FaultKind {
     /// Whether the connection itself is suspect and should be opened anew.
     pub(crate) fn is_connection(&self) -> bool {
-        matches!(self, Self::TimedOut { .. } | Self::Unreachable { .. })
+        matches!(self, Self::TimedOut { .. } | Self::Unreachable { .. } | Self::Stalled { .. })
     }
 
     /// Whether the node says that it does not know the method or the tracer, which asking again
@@ -102,6 +125,9 @@ impl FaultKind {
     /// Translates alloy's error. `clean` removes what must not be shown.
     pub(crate) fn from_transport(error: TransportError, clean: impl Fn(&str) -> String) -> Self {
         match error {
+            RpcError::ErrorResp(payload) if is_rate_limit(payload.code, &payload.message) => {
+                Self::Throttled { pause_ms: PAUSE_MS }
+            }
             RpcError::ErrorResp(payload) => {
                 Self::Refused { code: payload.code, message: clean(&payload.message) }
             }
@@ -110,14 +136,39 @@ impl FaultKind {
                 Self::Malformed { reason: clean(&format!("malformed answer: {err}")) }
             }
             RpcError::Transport(TransportErrorKind::HttpError(http)) => {
-                Self::Unreachable { reason: format!("HTTP status {}", http.status) }
+                // Our own transport puts the pause into the body, see `http`.
+                match http.body.parse::<u64>() {
+                    Ok(pause_ms) => Self::Throttled { pause_ms },
+                    Err(_) => Self::Unreachable { reason: format!("HTTP status {}", http.status) },
+                }
             }
             RpcError::Transport(TransportErrorKind::MissingBatchResponse(_)) => {
                 Self::Malformed { reason: "an answer of the batch is missing".to_owned() }
             }
-            other => Self::Unreachable { reason: clean(&with_causes(&other)) },
+            other => {
+                let reason = clean(&with_causes(&other));
+                // A WebSocket handshake that is refused for its rate comes as text only.
+                if reason.contains("429 Too Many Requests") {
+                    return Self::Throttled { pause_ms: PAUSE_MS };
+                }
+                Self::Unreachable { reason }
+            }
         }
     }
+}
+
+/// Whether a JSON-RPC error asks us to slow down, in the words of the common providers.
+fn is_rate_limit(code: i64, message: &str) -> bool {
+    /// EIP-1474 "limit exceeded", which some nodes also use for answers that are too large.
+    const LIMIT_EXCEEDED: i64 = -32_005;
+    const TOO_MANY_REQUESTS: i64 = 429;
+    let message = message.to_ascii_lowercase();
+    let says = |it: &str| message.contains(it);
+    code == TOO_MANY_REQUESTS
+        || says("rate limit")
+        || says("too many requests")
+        || says("compute units per second")
+        || (code == LIMIT_EXCEEDED && says("request"))
 }
 
 /// `error` and its causes on one line, each said once.
@@ -136,7 +187,7 @@ pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::FaultKind;
+    use super::{FaultKind, is_rate_limit};
 
     fn refused(code: i64, message: &str) -> FaultKind {
         FaultKind::Refused { code, message: message.to_owned() }
@@ -150,6 +201,15 @@ mod tests {
         assert!(!refused(-32000, "missing trie node").is_revert());
         assert!(!refused(-32000, "header not found").is_revert());
         assert!(!refused(-32000, "out of gas").is_revert());
+    }
+
+    #[test]
+    fn requests_for_a_pause_are_told_from_limits_of_a_question() {
+        assert!(is_rate_limit(429, "whatever"));
+        assert!(is_rate_limit(-32005, "daily request count exceeded, request rate limited"));
+        assert!(is_rate_limit(-32000, "Your app has exceeded its compute units per second"));
+        assert!(!is_rate_limit(-32005, "query returned more than 10000 results"));
+        assert!(!is_rate_limit(-32000, "block range is too large"));
     }
 
     #[test]

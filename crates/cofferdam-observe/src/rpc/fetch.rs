@@ -8,12 +8,13 @@ use serde_json::{Value, json, value::RawValue};
 
 use super::{
     check, convert,
+    cursor::Wanted,
     endpoint::Endpoint,
     fault::{FaultKind, RpcFault},
     health::{Head, TraceSupport},
     options::{RpcOptions, TracePolicy},
     trace::{self, Asked, Traced},
-    wire::{RpcBlock, RpcHead, RpcHeader, RpcReceipt},
+    wire::{RpcBlock, RpcHead, RpcReceipt},
 };
 
 const BY_NUMBER: &str = "eth_getBlockByNumber";
@@ -23,8 +24,20 @@ pub(crate) const TRACE: &str = "debug_traceBlockByHash";
 
 /// A block whose receipts are still to be fetched.
 pub(crate) struct Fetched {
-    pub(crate) block: RpcBlock,
+    block: RpcBlock,
     raw: Box<RawValue>,
+}
+
+impl Fetched {
+    /// Number, hash and parent.
+    pub(crate) fn place(&self) -> (u64, B256, B256) {
+        (self.block.number.to(), self.block.hash, self.block.parent_hash)
+    }
+
+    pub(crate) fn head(&self) -> Head {
+        let (number, hash, parent) = self.place();
+        Head { number, hash, parent, receipts_root: Some(self.block.receipts_root) }
+    }
 }
 
 /// One endpoint, asked with one set of time limits.
@@ -40,56 +53,64 @@ pub(crate) struct Fetcher<'a> {
 }
 
 impl Fetcher<'_> {
-    /// The block at `number` with full transactions, the newest if `None`. `Ok(None)` if the node
-    /// does not have it.
-    pub(crate) async fn block(&self, number: Option<u64>) -> Result<Option<Fetched>, RpcFault> {
-        let tag = number.map_or_else(|| "latest".to_owned(), |it| format!("{it:#x}"));
-        let raw = self.endpoint.request(BY_NUMBER, json!([tag, true]), self.limit).await?;
+    /// The block that is wanted, with full transactions. `Ok(None)` if the node does not have it.
+    pub(crate) async fn block(&self, wanted: Wanted) -> Result<Option<Fetched>, RpcFault> {
+        let tag = wanted.number.map_or_else(|| "latest".to_owned(), |it| format!("{it:#x}"));
+        let (method, params) = match wanted.hash {
+            Some(hash) => (BY_HASH, json!([hash, true])),
+            None => (BY_NUMBER, json!([tag, true])),
+        };
+        let raw = self.endpoint.request(method, params, self.limit).await?;
         if raw.get() == "null" {
             return Ok(None);
         }
-        let block: RpcBlock = self.parse(BY_NUMBER, &raw)?;
-        if let Some(number) = number
-            && block.number.to::<u64>() != number
-        {
-            let text = format!("asked for block {number}, got {}", block.number);
-            return Err(self.endpoint.malformed(BY_NUMBER, text));
+        let block: RpcBlock = self.parse(method, &raw)?;
+        let number = block.number.to::<u64>();
+        if let Some(wanted) = wanted.number.filter(|it| *it != number) {
+            let text = format!("asked for block {wanted}, got {number}");
+            return Err(self.endpoint.contradicted(method, text));
         }
-        if self.options.checks.header_hash {
-            check::header(raw.get(), block.hash)
-                .map_err(|reason| self.endpoint.malformed(BY_NUMBER, reason))?;
+        if let Some(wanted) = wanted.hash.filter(|it| *it != block.hash) {
+            let text = format!("asked for block {wanted}, got {}", block.hash);
+            return Err(self.endpoint.contradicted(method, text));
         }
+        self.hashes_to(method, &raw, block.hash)?;
         Ok(Some(Fetched { block, raw }))
     }
 
     /// The header of the block with `hash`.
-    pub(crate) async fn header(&self, hash: B256) -> Result<RpcHeader, RpcFault> {
+    pub(crate) async fn header(&self, hash: B256) -> Result<Head, RpcFault> {
         let raw = self.endpoint.request(BY_HASH, json!([hash, false]), self.limit).await?;
-        let header: Option<RpcHeader> = self.parse(BY_HASH, &raw)?;
+        let header: Option<RpcHead> = self.parse(BY_HASH, &raw)?;
         let header = header.ok_or_else(|| self.not_yet(BY_HASH, "a block of the new branch is"))?;
         if header.hash != hash {
             let text = format!("asked for block {hash}, got {}", header.hash);
-            return Err(self.endpoint.malformed(BY_HASH, text));
+            return Err(self.endpoint.contradicted(BY_HASH, text));
         }
-        if self.options.checks.header_hash {
-            check::header(raw.get(), hash)
-                .map_err(|reason| self.endpoint.malformed(BY_HASH, reason))?;
-        }
-        Ok(header)
+        self.hashes_to(BY_HASH, &raw, hash)?;
+        Ok(header.into())
     }
 
     /// The header of the canonical block at `number`, as far as the node has one.
-    pub(crate) async fn header_at(&self, number: u64) -> Result<Option<RpcHeader>, RpcFault> {
+    pub(crate) async fn header_at(&self, number: u64) -> Result<Option<Head>, RpcFault> {
         let params = json!([format!("{number:#x}"), false]);
         let raw = self.endpoint.request(BY_NUMBER, params, self.limit).await?;
-        let header: Option<RpcHeader> = self.parse(BY_NUMBER, &raw)?;
-        match header {
-            Some(it) if it.number.to::<u64>() != number => {
-                let text = format!("asked for block {number}, got {}", it.number);
-                Err(self.endpoint.malformed(BY_NUMBER, text))
-            }
-            other => Ok(other),
+        let header: Option<RpcHead> = self.parse(BY_NUMBER, &raw)?;
+        let Some(header) = header else { return Ok(None) };
+        if header.number.to::<u64>() != number {
+            let text = format!("asked for block {number}, got {}", header.number);
+            return Err(self.endpoint.contradicted(BY_NUMBER, text));
         }
+        self.hashes_to(BY_NUMBER, &raw, header.hash)?;
+        Ok(Some(header.into()))
+    }
+
+    /// Whether the header served is the one its hash says, if that is to be checked.
+    fn hashes_to(&self, method: &'static str, raw: &RawValue, hash: B256) -> Result<(), RpcFault> {
+        if !self.options.checks.header_hash {
+            return Ok(());
+        }
+        check::header(raw.get(), hash).map_err(|reason| self.endpoint.contradicted(method, reason))
     }
 
     /// Adds receipts and, if wanted, traces.
@@ -110,7 +131,7 @@ impl Fetcher<'_> {
         .await;
         let checks = self.options.checks;
         let mut observation = convert::observation(self.chain, block, receipts?, checks)
-            .map_err(|reason| self.endpoint.malformed(RECEIPTS, reason))?;
+            .map_err(|reason| self.endpoint.contradicted(RECEIPTS, reason))?;
         if let Some(traces) = traces? {
             trace::attach(&mut observation, traces)
                 .map_err(|reason| self.endpoint.malformed(TRACE, reason))?;
@@ -129,7 +150,8 @@ impl Fetcher<'_> {
         receipts.ok_or_else(|| self.not_yet(RECEIPTS, "receipts are"))
     }
 
-    /// Traces of every transaction of a block, `None` if the node serves none.
+    /// Traces of every transaction of a block, `None` if the node does not serve in one call what is
+    /// wanted of them.
     async fn traces(&self, hash: B256) -> Result<Option<Vec<Traced>>, RpcFault> {
         let support = self.endpoint.with_health(|it| it.traces);
         if support == TraceSupport::None {
@@ -150,28 +172,18 @@ impl Fetcher<'_> {
                 Err(_) => {}
             }
         }
-        let mut traces = match self.trace(hash, Asked::Calls).await {
+        // Diffs by a call of their own would be a fourth one: our own execution has them too.
+        if self.options.state_diffs {
+            learn(TraceSupport::CallsOnly);
+            return Ok(None);
+        }
+        match self.trace(hash, Asked::Calls).await {
             Err(fault) if fault.kind.is_unsupported() => {
                 learn(TraceSupport::None);
-                return Ok(None);
+                Ok(None)
             }
-            other => other?,
-        };
-        if !self.options.state_diffs {
-            return Ok(Some(traces));
+            other => other.map(Some),
         }
-        if support == TraceSupport::CallsOnly {
-            return Ok(Some(traces));
-        }
-        match self.trace(hash, Asked::Diffs).await {
-            Err(fault) if fault.kind.is_unsupported() => learn(TraceSupport::CallsOnly),
-            other => {
-                trace::add_diffs(&mut traces, other?)
-                    .map_err(|reason| self.endpoint.malformed(TRACE, reason))?;
-                learn(TraceSupport::Separate);
-            }
-        }
-        Ok(Some(traces))
     }
 
     async fn trace(&self, hash: B256, asked: Asked) -> Result<Vec<Traced>, RpcFault> {
@@ -206,11 +218,26 @@ pub(crate) async fn head(endpoint: &Endpoint, limit: Duration) -> Result<Head, R
     parse_head(&raw).map_err(|reason| endpoint.malformed(BY_NUMBER, reason))
 }
 
+/// The block that `endpoint` has at `number`, if it has one.
+pub(crate) async fn head_at(
+    endpoint: &Endpoint,
+    number: u64,
+    limit: Duration,
+) -> Result<Option<Head>, RpcFault> {
+    let params = json!([format!("{number:#x}"), false]);
+    let raw = endpoint.request(BY_NUMBER, params, limit).await?;
+    if raw.get() == "null" {
+        return Ok(None);
+    }
+    let head = parse_head(&raw).map_err(|reason| endpoint.malformed(BY_NUMBER, reason))?;
+    Ok((head.number == number).then_some(head))
+}
+
 /// An announced or fetched head.
 pub(crate) fn parse_head(raw: &RawValue) -> Result<Head, String> {
     let head: RpcHead =
         serde_json::from_str(raw.get()).map_err(|error| format!("malformed head: {error}"))?;
-    Ok(Head { number: head.number.to(), hash: head.hash })
+    Ok(head.into())
 }
 
 /// Asks for traces of the newest block, to learn early that a node serves none.
@@ -236,7 +263,6 @@ fn tracer(asked: Asked) -> Value {
     let diffs = json!({ "diffMode": true });
     match asked {
         Asked::Calls => json!({ "tracer": "callTracer", "tracerConfig": calls }),
-        Asked::Diffs => json!({ "tracer": "prestateTracer", "tracerConfig": diffs }),
         Asked::Both => json!({
             "tracer": "muxTracer",
             "tracerConfig": { "callTracer": calls, "prestateTracer": diffs },

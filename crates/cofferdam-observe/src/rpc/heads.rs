@@ -7,17 +7,21 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
 use tokio::{
-    sync::{Notify, broadcast::error::RecvError},
-    time::{sleep, timeout},
+    sync::broadcast::error::RecvError,
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
     endpoint::Endpoint,
-    fault::RpcFault,
+    fault::{FaultKind, RpcFault},
     fetch,
     health::Head,
     options::{RpcOptions, TracePolicy},
+    pool::EndpointPool,
+    status::Feed,
 };
+
+const SUBSCRIBE: &str = "eth_subscribe";
 
 /// First pause before a broken watch is resumed; doubles with each failure.
 const RESUME_FIRST: Duration = Duration::from_millis(250);
@@ -25,8 +29,12 @@ const RESUME_FIRST: Duration = Duration::from_millis(250);
 const RESUME_MAX: Duration = Duration::from_secs(10);
 
 /// Watches `endpoint` for ever.
-pub(crate) async fn watch(endpoint: Arc<Endpoint>, options: Arc<RpcOptions>, wake: Arc<Notify>) {
-    let watcher = Watcher { endpoint: &endpoint, options: &options, wake: &wake };
+pub(crate) async fn watch(
+    endpoint: Arc<Endpoint>,
+    options: Arc<RpcOptions>,
+    pool: Arc<EndpointPool>,
+) {
+    let watcher = Watcher { endpoint: &endpoint, options: &options, pool: &pool };
     let mut pause = RESUME_FIRST;
     loop {
         let mut lived = false;
@@ -35,13 +43,18 @@ pub(crate) async fn watch(endpoint: Arc<Endpoint>, options: Arc<RpcOptions>, wak
         } else {
             watcher.poll(&mut lived).await
         };
+        endpoint.with_health(|it| it.feed = Feed::Down);
         if let Err(fault) = result {
+            if matches!(fault.kind, FaultKind::Stalled { .. }) {
+                endpoint.unlink().await;
+            }
             endpoint.note_fault(&fault);
         }
         if lived {
             pause = RESUME_FIRST;
         }
-        sleep(pause).await;
+        let asked_for = endpoint.with_health(|it| it.pause(Instant::now()));
+        sleep(pause.max(asked_for.unwrap_or_default())).await;
         pause = pause.saturating_mul(2).min(RESUME_MAX);
     }
 }
@@ -49,7 +62,7 @@ pub(crate) async fn watch(endpoint: Arc<Endpoint>, options: Arc<RpcOptions>, wak
 struct Watcher<'a> {
     endpoint: &'a Endpoint,
     options: &'a RpcOptions,
-    wake: &'a Notify,
+    pool: &'a EndpointPool,
 }
 
 impl Watcher<'_> {
@@ -58,25 +71,37 @@ impl Watcher<'_> {
         let limit = self.options.request_timeout;
         let mut heads = self.endpoint.subscribe(json!(["newHeads"]), limit).await?;
         self.first_look(lived).await?;
+        self.endpoint.with_health(|it| it.feed = Feed::Subscribed);
         loop {
             match timeout(self.options.look_every(), heads.recv()).await {
                 Ok(Ok(raw)) => match fetch::parse_head(&raw) {
-                    Ok(head) => self.saw(head),
-                    Err(reason) => return Err(self.endpoint.malformed("eth_subscribe", reason)),
+                    Ok(head) => _ = self.saw(head),
+                    Err(reason) => return Err(self.endpoint.malformed(SUBSCRIBE, reason)),
                 },
                 // Only the newest counts, and it is still to come.
                 Ok(Err(RecvError::Lagged(_))) => {}
                 Ok(Err(RecvError::Closed)) => return Ok(()),
-                Err(_) => self.look().await?,
+                Err(_) => {
+                    let head = fetch::head(self.endpoint, limit).await?;
+                    if self.saw(head) && heads.is_empty() {
+                        // The announcement may be on its way still.
+                        sleep(self.options.poll_every()).await;
+                        if heads.is_empty() {
+                            let kind = FaultKind::Stalled { head: head.number };
+                            return Err(self.endpoint.fault(SUBSCRIBE, kind));
+                        }
+                    }
+                }
             }
         }
     }
 
     async fn poll(&self, lived: &mut bool) -> Result<(), RpcFault> {
         self.first_look(lived).await?;
+        self.endpoint.with_health(|it| it.feed = Feed::Polled);
         loop {
             sleep(self.options.poll_every()).await;
-            self.look().await?;
+            self.saw(fetch::head(self.endpoint, self.options.request_timeout).await?);
         }
     }
 
@@ -91,15 +116,12 @@ impl Watcher<'_> {
         Ok(())
     }
 
-    async fn look(&self) -> Result<(), RpcFault> {
-        let head = fetch::head(self.endpoint, self.options.request_timeout).await?;
-        self.saw(head);
-        Ok(())
-    }
-
-    fn saw(&self, head: Head) {
-        if self.endpoint.saw_head(head) {
-            self.wake.notify_one();
+    /// `true` if the node told of another block than before.
+    fn saw(&self, head: Head) -> bool {
+        let new = self.endpoint.saw_head(head);
+        if new {
+            self.pool.tell_news();
         }
+        new
     }
 }

@@ -9,9 +9,16 @@ use alloy::{
     rpc::json_rpc::{RequestPacket, ResponsePacket},
     transports::{TransportError, TransportErrorKind, TransportFut, TransportResult},
 };
+use reqwest::{
+    StatusCode,
+    header::{DATE, HeaderMap, RETRY_AFTER},
+};
 use tower_service::Service;
 
-use super::fault::with_causes;
+use super::{
+    fault::{PAUSE_MS, with_causes},
+    retry_after,
+};
 
 /// Largest answer that is read, in bytes. A block trace of a full block is some tens of megabytes.
 pub(crate) const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -49,9 +56,12 @@ impl CappedHttp {
             .send()
             .await
             .map_err(unreachable)?;
-        if !response.status().is_success() {
-            let status = response.status().as_u16();
-            return Err(TransportErrorKind::http_error(status, String::new()));
+        let status = response.status();
+        if !status.is_success() {
+            // The body is theirs and never shown; its place carries the pause they ask for.
+            let pause = pause(status, response.headers());
+            let text = pause.map(|it| it.to_string()).unwrap_or_default();
+            return Err(TransportErrorKind::http_error(status.as_u16(), text));
         }
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
@@ -76,6 +86,17 @@ impl Service<RequestPacket> for CappedHttp {
 
     fn call(&mut self, packet: RequestPacket) -> Self::Future {
         Box::pin(self.clone().send(packet))
+    }
+}
+
+/// The pause in milliseconds that a refusal asks for, if it does.
+fn pause(status: StatusCode, headers: &HeaderMap) -> Option<u64> {
+    let text = |name| headers.get(name).and_then(|it| it.to_str().ok());
+    let asked = text(RETRY_AFTER).and_then(|it| retry_after::millis(it, text(DATE)));
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => Some(asked.unwrap_or(PAUSE_MS)),
+        StatusCode::SERVICE_UNAVAILABLE => asked,
+        _ => None,
     }
 }
 

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use cofferdam_core::BlockRef;
 
-use super::check::Checks;
+use super::{
+    check::Checks,
+    witness::{ASK_MAX, ASK_MIN},
+};
 
 /// Who provides call trees and state diffs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -35,8 +38,14 @@ pub struct RpcOptions {
     pub block_time: Duration,
     /// The deepest reorganisation that is followed, in blocks.
     pub reorg_blocks_max: u64,
+    /// How many independent endpoints should agree on a block's hash and receipts root. Nothing waits
+    /// for them: fewer are asked about while this is not reached, and what they say is told later.
+    pub quorum: u16,
     /// Whether pending transactions are watched.
     pub pending: bool,
+    /// How often the block in the making is asked for (the `pending` tag), for chains that tell of it
+    /// several times per block; `None` for chains that do not.
+    pub sub_blocks: Option<Duration>,
     /// Who provides call trees and state diffs.
     pub traces: TracePolicy,
     /// Whether state diffs are wanted beside call trees.
@@ -62,7 +71,9 @@ impl RpcOptions {
         Self {
             block_time,
             reorg_blocks_max: 64,
+            quorum: 1,
             pending: false,
+            sub_blocks: None,
             traces: TracePolicy::None,
             state_diffs: false,
             checks: Checks::default(),
@@ -72,23 +83,29 @@ impl RpcOptions {
         }
     }
 
+    /// How long to wait for an endpoint to tell of a block by itself before it is asked.
+    pub(crate) fn ask_every(&self) -> Duration {
+        (self.block_time / POLLS_PER_BLOCK).clamp(ASK_MIN, ASK_MAX)
+    }
+
     /// How often a node that cannot push is asked for its head.
     pub(crate) fn poll_every(&self) -> Duration {
-        const POLLS_PER_BLOCK: u32 = 4;
         (self.block_time / POLLS_PER_BLOCK).clamp(POLL_MIN, POLL_MAX)
     }
 
-    /// How long to trust a silent subscription before looking.
+    /// How long to trust a silent subscription before looking: with the look itself, less than two
+    /// block times.
     pub(crate) fn look_every(&self) -> Duration {
         (self.block_time + self.block_time / 2).clamp(LOOK_MIN, LOOK_MAX)
     }
 }
 
+const POLLS_PER_BLOCK: u32 = 4;
 /// Shortest poll interval.
 const POLL_MIN: Duration = Duration::from_millis(50);
 /// Longest poll interval.
 const POLL_MAX: Duration = Duration::from_secs(3);
 /// Shortest wait for an announcement before looking anyway.
-const LOOK_MIN: Duration = Duration::from_millis(500);
+const LOOK_MIN: Duration = Duration::from_millis(100);
 /// Longest wait for an announcement before looking anyway.
 const LOOK_MAX: Duration = Duration::from_secs(20);

@@ -1,7 +1,8 @@
 //! Pending transactions, from every endpoint, each delivered once.
 //!
 //! Best effort by nature: a node may not tell. What we lose ourselves, because the consumer is
-//! slow or every feed is down, is reported as *blind* from the next block on.
+//! slow, every feed is down, or no endpoint gives the body of a transaction that was announced, is
+//! reported as *blind* from the next block on.
 
 use std::{
     num::NonZeroUsize,
@@ -26,6 +27,7 @@ use super::{
     endpoint::Endpoint,
     fault::{FaultKind, RpcFault},
     options::RpcOptions,
+    pool::EndpointPool,
     throttle::Throttle,
     walk::Tip,
     wire::RpcTx,
@@ -45,7 +47,9 @@ const CHANGES: &str = "eth_getFilterChanges";
 
 /// What the feeds of all endpoints share.
 pub(crate) struct Shared {
-    seen: Mutex<LruCache<B256, ()>>,
+    pool: Arc<EndpointPool>,
+    /// When each was first told of.
+    seen: Mutex<LruCache<B256, Instant>>,
     blind: Mutex<Throttle>,
     live: AtomicUsize,
     tip: watch::Receiver<Option<Tip>>,
@@ -55,11 +59,13 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(
+        pool: Arc<EndpointPool>,
         options: Arc<RpcOptions>,
         tip: watch::Receiver<Option<Tip>>,
         out: mpsc::Sender<SourceEvent>,
     ) -> Self {
         Self {
+            pool,
             seen: Mutex::new(LruCache::new(SEEN_MAX)),
             blind: Mutex::new(Throttle::default()),
             live: AtomicUsize::new(0),
@@ -72,10 +78,65 @@ impl Shared {
     /// `true` the first time.
     fn is_new(&self, hash: B256) -> bool {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.put(hash, ()).is_none()
+        if seen.get(&hash).is_some() {
+            return false;
+        }
+        seen.put(hash, Instant::now());
+        true
     }
 
-    async fn say_blind(&self, because: String) {
+    /// When an endpoint first told of transaction `hash`, as far back as is remembered.
+    pub(crate) fn since(&self, hash: B256) -> Option<Instant> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.peek(&hash).copied()
+    }
+
+    /// Forgets transactions that could not be delivered: who tells of them again is heard.
+    fn forget(&self, hashes: &[B256]) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        for hash in hashes {
+            seen.pop(hash);
+        }
+    }
+
+    pub(crate) fn pool(&self) -> &EndpointPool {
+        &self.pool
+    }
+
+    pub(crate) fn tip(&self) -> watch::Receiver<Option<Tip>> {
+        self.tip.clone()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.out.is_closed()
+    }
+
+    pub(crate) fn limit(&self) -> Duration {
+        self.options.request_timeout
+    }
+
+    /// Delivers `tx` unless it was delivered before.
+    pub(crate) async fn deliver_new(&self, tx: RpcTx) -> Result<(), String> {
+        if self.is_new(tx.hash) { self.deliver(tx).await } else { Ok(()) }
+    }
+
+    async fn deliver(&self, tx: RpcTx) -> Result<(), String> {
+        let tx = convert::transaction(tx)?;
+        let Some(tip) = self.tip.borrow().clone() else { return Ok(()) };
+        let observation = Observation {
+            block: tip.block,
+            env: tip.env,
+            stage: Stage::Pending,
+            witnesses: 1,
+            txs: vec![tx],
+            readings: Readings::default(),
+        };
+        // A full queue makes this wait; what the feed drops meanwhile is reported as lost.
+        let _ = self.out.send(SourceEvent::Pending(observation)).await;
+        Ok(())
+    }
+
+    pub(crate) async fn say_blind(&self, because: String) {
         let tip = self.tip.borrow().as_ref().map(|it| it.block.number);
         let from = tip.map_or(0, |it| it.saturating_add(1));
         // The block is left out of the throttle: the trouble is the same at every block.
@@ -203,49 +264,85 @@ impl Feed<'_> {
             }
             let tx: RpcTx = serde_json::from_str(item.get())
                 .map_err(|error| self.endpoint.malformed(SUBSCRIBE, error.to_string()))?;
-            if self.shared.is_new(tx.hash) {
-                self.deliver(tx).await?;
+            // Included in the meantime: it comes with its block.
+            if tx.block_hash.is_none() {
+                let delivered = self.shared.deliver_new(tx).await;
+                delivered.map_err(|reason| self.endpoint.malformed(SUBSCRIBE, reason))?;
             }
         }
-        let calls = hashes.iter().map(|it| (BY_HASH, json!([it]))).collect();
-        for (hash, answer) in hashes.iter().zip(self.endpoint.batch(calls, self.limit()).await?) {
-            let tx: Option<RpcTx> = serde_json::from_str(answer?.get())
-                .map_err(|error| self.endpoint.malformed(BY_HASH, error.to_string()))?;
-            match tx {
-                Some(tx) if tx.hash == *hash => self.deliver(tx).await?,
-                Some(_) => {
-                    let text = format!("asked for transaction {hash}, got another");
-                    return Err(self.endpoint.malformed(BY_HASH, text));
-                }
-                // Dropped from the pool in the meantime.
-                None => {}
+        self.bodies(hashes).await
+    }
+
+    /// Delivers the transactions `hashes`, asking another endpoint for what this one fails to give.
+    async fn bodies(&self, mut hashes: Vec<B256>) -> Result<(), RpcFault> {
+        let mut fault = None;
+        let others = self.shared.pool.in_order(0);
+        let others = others.iter().map(|it| &**it).filter(|it| it.label() != self.endpoint.label());
+        for endpoint in std::iter::once(self.endpoint).chain(others) {
+            if hashes.is_empty() {
+                break;
             }
+            if let Err(it) = self.bodies_at(endpoint, &mut hashes).await {
+                endpoint.note_fault(&it);
+                fault.get_or_insert(it);
+            }
+        }
+        if !hashes.is_empty() {
+            self.shared.forget(&hashes);
+            let why = fault.as_ref().map_or_else(String::new, |it| format!(": {it}"));
+            let count = hashes.len();
+            let text = format!("{count} pending transactions were announced but not served{why}");
+            self.shared.say_blind(text).await;
         }
         Ok(())
     }
 
-    async fn deliver(&self, tx: RpcTx) -> Result<(), RpcFault> {
-        if tx.block_hash.is_some() {
-            // Included in the meantime: it comes with its block.
-            return Ok(());
+    /// Delivers what `endpoint` gives of `hashes` and leaves the rest in it.
+    async fn bodies_at(&self, endpoint: &Endpoint, hashes: &mut Vec<B256>) -> Result<(), RpcFault> {
+        let calls = hashes.iter().map(|it| (BY_HASH, json!([it]))).collect();
+        let answers = endpoint.batch(calls, self.limit()).await?;
+        let (mut left, mut fault) = (Vec::new(), None);
+        for (hash, answer) in hashes.iter().zip(answers) {
+            if let Err(it) = self.body(endpoint, *hash, answer).await {
+                left.push(*hash);
+                fault.get_or_insert(it);
+            }
         }
-        let tx = convert::transaction(tx)
-            .map_err(|reason| self.endpoint.malformed(SUBSCRIBE, reason))?;
-        let Some(tip) = self.shared.tip.borrow().clone() else { return Ok(()) };
-        let observation = Observation {
-            block: tip.block,
-            env: tip.env,
-            stage: Stage::Pending,
-            witnesses: 1,
-            txs: vec![tx],
-            readings: Readings::default(),
-        };
-        // A full queue makes this wait; what the feed drops meanwhile is reported as lost.
-        let _ = self.shared.out.send(SourceEvent::Pending(observation)).await;
-        Ok(())
+        *hashes = left;
+        fault.map_or(Ok(()), Err)
+    }
+
+    async fn body(
+        &self,
+        endpoint: &Endpoint,
+        hash: B256,
+        answer: Result<Box<RawValue>, RpcFault>,
+    ) -> Result<(), RpcFault> {
+        let tx: Option<RpcTx> = serde_json::from_str(answer?.get())
+            .map_err(|error| endpoint.malformed(BY_HASH, error.to_string()))?;
+        match tx {
+            Some(tx) if tx.hash != hash => {
+                let text = format!("asked for transaction {hash}, got another");
+                Err(endpoint.contradicted(BY_HASH, text))
+            }
+            // Included in the meantime: it comes with its block.
+            Some(tx) if tx.block_hash.is_some() => Ok(()),
+            Some(tx) => {
+                let delivered = self.shared.deliver(tx).await;
+                delivered.map_err(|reason| endpoint.malformed(BY_HASH, reason))
+            }
+            // Dropped from the pool in the meantime.
+            None => Ok(()),
+        }
     }
 
     fn limit(&self) -> Duration {
-        self.shared.options.request_timeout
+        self.shared.limit()
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("pool", &self.pool).finish_non_exhaustive()
     }
 }

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use alloy_primitives::B256;
 use cofferdam_core::{
     ChainId,
     ports::{BlockSource, Boxed, SourceError, SourceEvent},
 };
 use tokio::{
-    sync::{Notify, mpsc, watch},
+    sync::{mpsc, watch},
     task::JoinSet,
+    time::Instant,
 };
 
 use super::{
@@ -16,21 +18,36 @@ use super::{
     options::{RpcOptions, Start},
     pending,
     pool::EndpointPool,
-    walk::Walk,
+    progress::Progress,
+    status::ChainStatus,
+    sub_blocks,
+    walk::{Outlets, Walk},
+    witness,
 };
 
 /// Blocks that wait for the consumer; when full, the walk waits.
 const BLOCKS_WAITING_MAX: usize = 16;
 /// Pending transactions that wait for the consumer; when full, the feeds wait.
 const PENDING_WAITING_MAX: usize = 4_096;
+/// Delivered blocks that wait for their witnesses to be counted; when full, those of a further one
+/// are not counted.
+const UNWITNESSED_MAX: usize = 64;
 
 /// Blocks and pending transactions of one chain, from its nodes. Dropping it ends its tasks.
 #[derive(Debug)]
 pub struct RpcSource {
-    pool: Arc<EndpointPool>,
+    monitor: Monitor,
     blocks: mpsc::Receiver<Result<SourceEvent, SourceError>>,
     pending: mpsc::Receiver<SourceEvent>,
+    seen: Option<Arc<pending::Shared>>,
     _tasks: JoinSet<()>,
+}
+
+/// Tells how a source and its endpoints fare, also while and after the source is used elsewhere.
+#[derive(Clone, Debug)]
+pub struct Monitor {
+    pool: Arc<EndpointPool>,
+    progress: watch::Receiver<Progress>,
 }
 
 impl RpcSource {
@@ -40,36 +57,64 @@ impl RpcSource {
     /// Outside of a tokio runtime.
     pub fn start(pool: Arc<EndpointPool>, options: RpcOptions, start: Option<Start>) -> Self {
         let options = Arc::new(options);
-        let wake = Arc::new(Notify::new());
-        let (block_tx, blocks) = mpsc::channel(BLOCKS_WAITING_MAX);
+        let (events, blocks) = mpsc::channel(BLOCKS_WAITING_MAX);
         let (pending_tx, pending) = mpsc::channel(PENDING_WAITING_MAX);
         let (tip_tx, tip) = watch::channel(None);
+        let (progress_tx, progress) = watch::channel(Progress::default());
+        let (delivered, unwitnessed) = mpsc::channel(UNWITNESSED_MAX);
         let mut tasks = JoinSet::new();
         for endpoint in pool.endpoints() {
-            let (options, wake) = (Arc::clone(&options), Arc::clone(&wake));
-            tasks.spawn(heads::watch(Arc::clone(endpoint), options, wake));
+            let (options, pool) = (Arc::clone(&options), Arc::clone(&pool));
+            tasks.spawn(heads::watch(Arc::clone(endpoint), options, pool));
         }
-        if options.pending {
-            let shared = pending::Shared::new(Arc::clone(&options), tip, pending_tx);
-            let shared = Arc::new(shared);
+        let seen = (options.pending || options.sub_blocks.is_some()).then(|| {
+            let pool = Arc::clone(&pool);
+            Arc::new(pending::Shared::new(pool, Arc::clone(&options), tip, pending_tx))
+        });
+        if let Some(shared) = seen.as_ref().filter(|_| options.pending) {
             for endpoint in pool.endpoints() {
-                tasks.spawn(pending::watch(Arc::clone(endpoint), Arc::clone(&shared)));
+                tasks.spawn(pending::watch(Arc::clone(endpoint), Arc::clone(shared)));
             }
         }
-        let walk = Walk::new(Arc::clone(&pool), options, start, wake, block_tx, tip_tx);
-        tasks.spawn(walk.run());
-        Self { pool, blocks, pending, _tasks: tasks }
+        if let Some((shared, every)) = seen.as_ref().zip(options.sub_blocks) {
+            tasks.spawn(sub_blocks::watch(Arc::clone(shared), every));
+        }
+        let (counted, told) = (Arc::clone(&options), events.clone());
+        tasks.spawn(witness::watch(Arc::clone(&pool), counted, unwitnessed, told));
+        let out = Outlets { events, tip: tip_tx, delivered, progress: progress_tx };
+        tasks.spawn(Walk::new(Arc::clone(&pool), options, start, out).run());
+        Self { monitor: Monitor { pool, progress }, blocks, pending, seen, _tasks: tasks }
     }
 
     /// The endpoints, for their health and to share their connections.
     pub fn pool(&self) -> &Arc<EndpointPool> {
-        &self.pool
+        &self.monitor.pool
+    }
+
+    /// Tells how this source fares, independently of it.
+    pub fn monitor(&self) -> Monitor {
+        self.monitor.clone()
+    }
+
+    /// When the first endpoint told of what `event` is about; now, if none did before the event was
+    /// made. Reactions are measured from here: what waited in a queue has waited.
+    pub fn seen_at(&self, event: &SourceEvent) -> std::time::Instant {
+        let seen = match event {
+            SourceEvent::Block(it) => self.monitor.pool.told_at(it.block.hash),
+            SourceEvent::Pending(it) => it.txs.first().and_then(|tx| self.pending_since(tx.hash)),
+            SourceEvent::Witnessed { .. } | SourceEvent::Blind { .. } | SourceEvent::End => None,
+        };
+        seen.unwrap_or_else(Instant::now).into_std()
+    }
+
+    fn pending_since(&self, tx: B256) -> Option<Instant> {
+        self.seen.as_ref()?.since(tx)
     }
 }
 
 impl BlockSource for RpcSource {
     fn chain(&self) -> ChainId {
-        self.pool.chain()
+        self.monitor.pool.chain()
     }
 
     /// Blocks go before pending transactions.
@@ -86,5 +131,22 @@ impl BlockSource for RpcSource {
                 Some(event) = self.pending.recv() => Ok(event),
             }
         })
+    }
+}
+
+impl Monitor {
+    /// How the source and its endpoints fare now.
+    pub fn status(&self) -> ChainStatus {
+        let progress = self.progress.borrow().clone();
+        let head = self.pool.best_head();
+        ChainStatus {
+            chain: self.pool.chain(),
+            delivered: progress.delivered,
+            head,
+            behind: head.zip(progress.delivered).map_or(0, |it| it.0.saturating_sub(it.1)),
+            backfill: progress.backfill(head, Instant::now()),
+            holding: progress.holding,
+            endpoints: self.pool.statuses(),
+        }
     }
 }

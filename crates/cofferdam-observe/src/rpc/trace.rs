@@ -32,7 +32,6 @@ pub(crate) struct Traced {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     Calls,
-    Diffs,
     Both,
 }
 
@@ -47,17 +46,6 @@ pub(crate) async fn parse(text: String, asked: Asked) -> Result<Vec<Traced>, Str
         })
         .map_err(|error| format!("no thread to parse traces: {error}"))?;
     told.await.map_err(|_| "trace parser ended without a result".to_owned())?
-}
-
-/// Adds the diffs of `more` to `to`, transaction by transaction.
-pub(crate) fn add_diffs(to: &mut [Traced], more: Vec<Traced>) -> Result<(), String> {
-    if to.len() != more.len() {
-        return Err(format!("{} call trees but {} state diffs", to.len(), more.len()));
-    }
-    for (to, more) in to.iter_mut().zip(more) {
-        to.diff = more.diff;
-    }
-    Ok(())
 }
 
 /// Fills frames and diffs into `observation`. What disagrees with the receipt is marked so.
@@ -84,16 +72,11 @@ fn parse_here(text: &str, asked: Asked) -> Result<Vec<Traced>, String> {
     }
     match asked {
         Asked::Calls => items::<RpcFrame>(text)?.into_iter().map(flatten).collect(),
-        Asked::Diffs => Ok(items::<RpcDiff>(text)?.into_iter().map(diff_only).collect()),
         Asked::Both => items::<RpcMux>(text)?
             .into_iter()
             .map(|it| Ok(Traced { diff: it.diff.into_diff(), ..flatten(it.calls)? }))
             .collect(),
     }
-}
-
-fn diff_only(diff: RpcDiff) -> Traced {
-    Traced { diff: diff.into_diff(), ..Traced::default() }
 }
 
 #[derive(Deserialize)]

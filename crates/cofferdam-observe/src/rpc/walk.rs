@@ -2,25 +2,27 @@
 
 use std::{sync::Arc, time::Duration};
 
-use alloy_primitives::B256;
 use cofferdam_core::{
-    BlockEnv, BlockRef,
+    BlockEnv, BlockRef, Observation,
     ports::{SourceError, SourceEvent},
 };
 use tokio::{
-    sync::{Notify, mpsc, watch},
-    time::{Instant, sleep, timeout},
+    sync::{mpsc, watch},
+    time::{Instant, sleep},
 };
 
 use super::{
+    cursor::Cursor,
     endpoint::Endpoint,
     fault::{FaultKind, RpcFault},
-    fetch::{Fetched, Fetcher},
-    health::Head,
+    fetch::{Fetcher, TRACE},
     options::{RpcOptions, Start},
     pool::EndpointPool,
-    ring::{Kinship, Ring},
+    progress::Progress,
+    race::race,
+    step::{Fork, Hold, Step, step},
     throttle::Throttle,
+    witness::Delivered,
 };
 
 /// First pause after a failed round over all endpoints; doubles with each.
@@ -34,6 +36,9 @@ const NOT_YET_GRACE: Duration = Duration::from_secs(2);
 /// After this many failures a block is delivered without traces, marked incomplete and reported:
 /// one transaction too heavy for the node's tracer must not blind us to everything else.
 const TRACE_ATTEMPTS_MAX: u32 = 3;
+/// A branch that is longer by this many blocks is followed although a working endpoint still
+/// vouches for ours.
+const LEAD_BLOCKS: u64 = 2;
 
 /// What a source sends to its consumer.
 pub(crate) type Outlet = mpsc::Sender<Result<SourceEvent, SourceError>>;
@@ -45,15 +50,20 @@ pub(crate) struct Tip {
     pub(crate) env: BlockEnv,
 }
 
+/// Where the walk sends what it has.
+pub(crate) struct Outlets {
+    pub(crate) events: Outlet,
+    pub(crate) tip: watch::Sender<Option<Tip>>,
+    pub(crate) delivered: mpsc::Sender<Delivered>,
+    pub(crate) progress: watch::Sender<Progress>,
+}
+
 pub(crate) struct Walk {
     pool: Arc<EndpointPool>,
     options: Arc<RpcOptions>,
-    wake: Arc<Notify>,
-    out: Outlet,
-    tip: watch::Sender<Option<Tip>>,
-    ring: Ring,
-    /// The next block number; `None` before the first block of a source that starts at the head.
-    next: Option<u64>,
+    news: watch::Receiver<u64>,
+    out: Outlets,
+    cursor: Cursor,
     rounds_failed: u32,
     failing_since: Option<Instant>,
     trace_failures: u32,
@@ -63,22 +73,23 @@ pub(crate) struct Walk {
 
 /// How a round over the endpoints ended.
 enum Round {
-    /// A block was delivered or the walk went back to a fork point.
+    /// A block was delivered or the walk turned to another branch.
     Moved,
     /// There is no next block yet.
     Idle,
     /// The consumer is gone.
     Closed,
+    /// Why the walk cannot go on; whether that may be so for a short time without being trouble.
+    Held { because: String, patient: bool },
 }
 
-/// Why the walk cannot go on.
-enum Hold {
-    /// Every endpoint failed; this is the last fault, or that of the preferred one.
-    Fault(RpcFault),
-    /// For people.
-    Because(String),
-    /// No endpoint serves the next block although one of them announced it or a later one.
-    Announced,
+/// What a round over the endpoints has gathered so far.
+#[derive(Default)]
+struct Gathered {
+    absent: bool,
+    fork: Option<(Arc<Endpoint>, Fork)>,
+    fault: Option<RpcFault>,
+    because: Option<String>,
 }
 
 impl Walk {
@@ -86,28 +97,23 @@ impl Walk {
         pool: Arc<EndpointPool>,
         options: Arc<RpcOptions>,
         start: Option<Start>,
-        wake: Arc<Notify>,
-        out: Outlet,
-        tip: watch::Sender<Option<Tip>>,
+        out: Outlets,
     ) -> Self {
         let depth = options.reorg_blocks_max;
-        let (ring, next) = match start {
-            None => (Ring::new(depth), None),
-            Some(Start::At(number)) => (Ring::new(depth), Some(number)),
+        let cursor = match start {
+            None => Cursor::at(None, depth),
+            Some(Start::At(number)) => Cursor::at(Some(number), depth),
             Some(Start::After(blocks)) => {
                 let known: Vec<_> = blocks.iter().map(|it| (it.number, it.hash)).collect();
-                let next = known.last().map(|it| it.0.saturating_add(1));
-                (Ring::after(depth, &known), next)
+                Cursor::after(&known, depth)
             }
         };
         Self {
+            news: pool.news(),
             pool,
             options,
-            wake,
             out,
-            tip,
-            ring,
-            next,
+            cursor,
             rounds_failed: 0,
             failing_since: None,
             trace_failures: 0,
@@ -120,32 +126,40 @@ impl Walk {
     pub(crate) async fn run(mut self) {
         loop {
             let open = match self.round().await {
-                Ok(Round::Moved) => {
+                Round::Moved => {
                     self.recovered();
                     self.moved_at = Instant::now();
                     // Asking for a block that nobody announced would be one more call per block.
                     if self.caught_up() { self.idle().await } else { true }
                 }
-                Ok(Round::Idle) => {
+                Round::Idle => {
                     self.recovered();
                     self.idle().await
                 }
-                Ok(Round::Closed) => false,
-                Err(hold) => self.hold(hold).await,
+                Round::Closed => false,
+                Round::Held { because, patient } => self.hold(because, patient).await,
             };
-            if !open {
+            if !open || self.out.events.is_closed() {
                 return;
             }
         }
     }
 
+    /// Whether no endpoint tells of anything that was not delivered.
     fn caught_up(&self) -> bool {
-        self.next.zip(self.pool.best_head()).is_some_and(|(next, best)| best < next)
+        let wanted = self.cursor.wanted();
+        let Some(next) = wanted.number else { return false };
+        wanted.hash.is_none()
+            && self.pool.endpoints().iter().filter_map(|it| it.head()).all(|head| {
+                let ours = self.cursor.delivered_at(head.number);
+                head.number < next && ours.is_none_or(|it| it == head.hash)
+            })
     }
 
     fn recovered(&mut self) {
         self.rounds_failed = 0;
         self.failing_since = None;
+        self.out.progress.send_if_modified(Progress::recovered);
     }
 
     async fn idle(&mut self) -> bool {
@@ -157,29 +171,25 @@ impl Walk {
                 return false;
             }
         }
-        // Whether woken or not, the next round looks.
-        let _ = timeout(self.options.look_every(), self.wake.notified()).await;
-        !self.out.is_closed()
+        let until = Instant::now() + self.options.look_every();
+        // A repeated announcement is not worth a request; without any, the next round looks.
+        while let Ok(Ok(())) = tokio::time::timeout_at(until, self.news.changed()).await {
+            if !self.caught_up() {
+                break;
+            }
+        }
+        true
     }
 
-    async fn hold(&mut self, hold: Hold) -> bool {
+    async fn hold(&mut self, because: String, patient: bool) -> bool {
         let since = *self.failing_since.get_or_insert_with(Instant::now);
-        let patient = match &hold {
-            Hold::Fault(fault) => matches!(fault.kind, FaultKind::NotYet { .. }),
-            Hold::Announced => true,
-            Hold::Because(_) => false,
-        };
-        let all_wrong = matches!(&hold, Hold::Fault(fault)
-            if matches!(fault.kind, FaultKind::WrongChain { .. }))
-            && self.pool.endpoints().iter().all(|it| it.with_health(|health| health.wrong_chain()));
-        let because = match hold {
-            Hold::Fault(fault) => fault.to_string(),
-            Hold::Because(text) => text,
-            Hold::Announced => "announced, but no endpoint serves the block".to_owned(),
-        };
+        self.cursor.turn_back();
+        let all_wrong =
+            self.pool.endpoints().iter().all(|it| it.with_health(|health| health.wrong_chain()));
         if all_wrong {
             let hint = "point the endpoints at nodes of the configured chain".to_owned();
-            let _ = self.out.send(Err(SourceError::Misconfigured { what: because, hint })).await;
+            let error = SourceError::Misconfigured { what: because, hint };
+            let _ = self.out.events.send(Err(error)).await;
             return false;
         }
         if (!patient || since.elapsed() >= NOT_YET_GRACE) && !self.say_blind(because).await {
@@ -187,160 +197,160 @@ impl Walk {
         }
         let factor = 1_u32.checked_shl(self.rounds_failed).unwrap_or(u32::MAX);
         self.rounds_failed = self.rounds_failed.saturating_add(1);
-        sleep(BACKOFF_FIRST.saturating_mul(factor).min(BACKOFF_MAX)).await;
-        !self.out.is_closed()
+        let backoff = BACKOFF_FIRST.saturating_mul(factor).min(BACKOFF_MAX);
+        sleep(backoff.max(self.pool.pause().unwrap_or_default())).await;
+        true
     }
 
     /// `false` if the consumer is gone.
     async fn say_blind(&mut self, because: String) -> bool {
-        let from = self.next.or_else(|| self.pool.best_head()).unwrap_or_default();
+        let from = self.cursor.wanted().number.or_else(|| self.pool.best_head());
+        let from = from.unwrap_or_default();
+        self.out.progress.send_modify(|it| it.holding = Some(because.clone()));
         if !self.blind.admit(from, &because, Instant::now()) {
             return true;
         }
         tracing::warn!(chain = %self.pool.chain(), from, because, "blind");
-        self.out.send(Ok(SourceEvent::Blind { from, because })).await.is_ok()
+        self.out.events.send(Ok(SourceEvent::Blind { from, because })).await.is_ok()
     }
 
-    /// Asks one endpoint after the other until one answers.
-    async fn round(&mut self) -> Result<Round, Hold> {
-        let (mut absent, mut fault) = (false, None);
-        for endpoint in self.pool.in_order(self.next.unwrap_or_default()) {
-            match self.ask(&endpoint).await {
-                Ok(Some(round)) => {
-                    endpoint.note_success();
-                    return Ok(round);
-                }
-                Ok(None) => {
-                    endpoint.note_success();
-                    absent = true;
-                }
-                Err(Hold::Fault(it)) => {
-                    endpoint.note_fault(&it);
-                    fault.get_or_insert(it);
-                }
-                Err(hold) => return Err(hold),
-            }
-        }
-        let announced = self.next.zip(self.pool.best_head()).filter(|(next, best)| best >= next);
-        match (absent, announced, fault) {
-            (false, _, Some(fault)) | (true, Some(_), Some(fault)) => Err(Hold::Fault(fault)),
-            (true, Some(_), None) => Err(Hold::Announced),
-            _ => Ok(Round::Idle),
-        }
-    }
-
-    /// One step with the help of `endpoint`; `None` if it has no next block.
-    async fn ask(&mut self, endpoint: &Endpoint) -> Result<Option<Round>, Hold> {
+    /// Asks the endpoints, the next one when one fails or is slow, until one has the next block.
+    async fn round(&mut self) -> Round {
         let options = Arc::clone(&self.options);
         let doublings = self.rounds_failed.min(LIMIT_DOUBLINGS_MAX);
-        let fetcher = Fetcher {
-            endpoint,
-            chain: self.pool.chain(),
-            options: &options,
-            limit: options.request_timeout.saturating_mul(1 << doublings),
-            without_traces: self.trace_failures >= TRACE_ATTEMPTS_MAX,
-        };
-        let Some(fetched) = fetcher.block(self.next).await.map_err(Hold::Fault)? else {
-            return self.same_height_fork(fetcher).await;
-        };
-        let number = fetched.block.number.to::<u64>();
-        endpoint.with_health(|it| it.at_least(Head { number, hash: fetched.block.hash }));
-        let parent = fetched.block.parent_hash;
-        match self.ring.tip() {
-            Some((_, tip)) if tip != parent => {
-                self.go_back(fetcher, number.saturating_sub(1), parent).await.map(Some)
-            }
-            _ => self.deliver(fetcher, fetched).await.map(Some),
+        let (limit, depth) =
+            (options.request_timeout.saturating_mul(1 << doublings), options.reorg_blocks_max);
+        let without_traces = self.trace_failures >= TRACE_ATTEMPTS_MAX;
+        let wanted = self.cursor.wanted();
+        let order = self.pool.in_order(wanted.number.unwrap_or_default());
+        let mut gathered = Gathered::default();
+        let (chain, cursor) = (self.pool.chain(), &self.cursor);
+        let found = race(
+            order,
+            "next block",
+            |endpoint| {
+                let options = &*options;
+                Box::pin(async move {
+                    let endpoint = &*endpoint;
+                    let fetcher = Fetcher { endpoint, chain, options, limit, without_traces };
+                    step(fetcher, cursor, depth).await
+                })
+            },
+            |endpoint, result| gathered.take(endpoint, result),
+        );
+        let found = found.await;
+        match found {
+            Some(it) => self.deliver(it, without_traces).await,
+            None => self.settle(gathered),
         }
     }
 
-    /// Without a next block the newest ones may still have been replaced.
-    async fn same_height_fork(&mut self, fetcher: Fetcher<'_>) -> Result<Option<Round>, Hold> {
-        let Some(head) = fetcher.endpoint.head() else { return Ok(None) };
-        if self.ring.at(head.number).is_none_or(|ours| ours == head.hash) {
-            return Ok(None);
+    /// What to do when no endpoint has the next block.
+    fn settle(&mut self, gathered: Gathered) -> Round {
+        let Gathered { absent, fork, fault, because } = gathered;
+        if fault.as_ref().is_some_and(|it| it.method == TRACE) {
+            self.trace_failures = self.trace_failures.saturating_add(1);
         }
-        // The announcement may be the outdated one: what the node says now decides.
-        let now = fetcher.header_at(head.number).await.map_err(Hold::Fault)?;
-        let Some(now) = now else { return Ok(None) };
-        fetcher.endpoint.saw_head(Head { number: head.number, hash: now.hash });
-        if self.ring.at(head.number) == Some(now.hash) {
-            return Ok(None);
+        if let Some((endpoint, fork)) = fork {
+            return self.consider(&endpoint, fork);
         }
-        self.go_back(fetcher, head.number, now.hash).await.map(Some)
-    }
-
-    /// Walks back from the block `hash` at `number` of the new branch to the common ancestor.
-    async fn go_back(
-        &mut self,
-        fetcher: Fetcher<'_>,
-        mut number: u64,
-        mut hash: B256,
-    ) -> Result<Round, Hold> {
-        let Some((tip, _)) = self.ring.tip() else { return Ok(Round::Moved) };
-        let max = self.options.reorg_blocks_max;
-        loop {
-            let too_deep = tip.saturating_sub(number) > max;
-            match self.ring.kinship(number, hash) {
-                Kinship::Ancestor => {
-                    let depth = tip.saturating_sub(number);
-                    tracing::info!(chain = %self.pool.chain(), number, depth, "reorganisation");
-                    self.ring.truncate_after(number);
-                    self.next = Some(number.saturating_add(1));
-                    return Ok(Round::Moved);
-                }
-                Kinship::AllReplaced(first) if !too_deep => {
-                    self.ring.clear();
-                    self.next = Some(first);
-                    return Ok(Round::Moved);
-                }
-                Kinship::Stranger if !too_deep => {}
-                _ => {
-                    let text = format!(
-                        "reorganisation below block {number} is deeper than the {max} blocks \
-                         that are followed, or than the blocks that are known"
-                    );
-                    return Err(Hold::Because(text));
-                }
+        if let Some(because) = because {
+            return Round::Held { because, patient: false };
+        }
+        let wanted = self.cursor.wanted();
+        if wanted.hash.is_some() && absent {
+            // The branch we were turning to is gone again.
+            self.cursor.turn_back();
+            return Round::Moved;
+        }
+        let announced = wanted.number.zip(self.pool.best_head()).is_some_and(|it| it.1 >= it.0);
+        match fault {
+            Some(fault) if announced || !absent => {
+                let patient = matches!(fault.kind, FaultKind::NotYet { .. });
+                Round::Held { because: fault.to_string(), patient }
             }
-            let header = fetcher.header(hash).await.map_err(Hold::Fault)?;
-            if header.number.to::<u64>() != number {
-                let text = format!("block {hash} says it is {}, not {number}", header.number);
-                return Err(Hold::Fault(fetcher.endpoint.malformed("eth_getBlockByHash", text)));
-            }
-            let Some(below) = number.checked_sub(1) else {
-                return Err(Hold::Because("the chain has another first block".to_owned()));
-            };
-            (number, hash) = (below, header.parent_hash);
+            None if announced => Round::Held {
+                because: "announced, but no endpoint serves the block".to_owned(),
+                patient: true,
+            },
+            _ => Round::Idle,
         }
     }
 
-    async fn deliver(&mut self, fetcher: Fetcher<'_>, fetched: Fetched) -> Result<Round, Hold> {
-        let number = fetched.block.number.to::<u64>();
-        let observation = match fetcher.complete(fetched).await {
-            Ok(it) => it,
-            Err(fault) => {
-                if fault.method == super::fetch::TRACE {
-                    self.trace_failures = self.trace_failures.saturating_add(1);
-                }
-                return Err(Hold::Fault(fault));
-            }
+    /// Turns to `fork`, the branch of `endpoint`, unless another endpoint vouches for ours: two nodes
+    /// on different branches must not make us go back and forth.
+    fn consider(&mut self, endpoint: &Endpoint, fork: Fork) -> Round {
+        let Some(tip) = self.cursor.tip() else { return Round::Idle };
+        let leads = endpoint.head().is_some_and(|it| it.number >= tip.0 + LEAD_BLOCKS);
+        let stays = if fork.longer {
+            !leads && self.pool.vouches_live(tip, endpoint, self.options.look_every())
+        } else {
+            self.pool.vouched(tip, endpoint)
         };
-        if fetcher.without_traces {
+        if stays {
+            endpoint.with_health(|it| it.disagreed(tip.0));
+            return Round::Idle;
+        }
+        let depth = tip.0.saturating_sub(fork.branch.last().map_or(tip.0, |it| it.0)) + 1;
+        tracing::info!(chain = %self.pool.chain(), %endpoint, depth, "reorganisation");
+        self.cursor.turn_to(fork.branch);
+        Round::Moved
+    }
+
+    async fn deliver(&mut self, mut observation: Observation, without_traces: bool) -> Round {
+        let BlockRef { number, hash, parent, .. } = observation.block;
+        if without_traces && !observation.txs.is_empty() {
             let because = format!("block {number} cannot be traced; delivered without call trees");
             if !self.say_blind(because).await {
-                return Ok(Round::Closed);
+                return Round::Closed;
             }
         }
+        let receipts_root = observation.env.receipts_root;
+        let views = self.pool.views(number, hash, receipts_root);
+        observation.witnesses = views.agree.max(1);
         let tip = Tip { block: observation.block, env: observation.env.clone() };
-        if self.out.send(Ok(SourceEvent::Block(observation))).await.is_err() {
-            return Ok(Round::Closed);
+        let delivered =
+            Delivered::new(tip.block, receipts_root, observation.witnesses, Instant::now());
+        if self.out.events.send(Ok(SourceEvent::Block(observation))).await.is_err() {
+            return Round::Closed;
         }
-        self.ring.push(number, tip.block.hash);
-        self.next = Some(number.saturating_add(1));
+        self.cursor.delivered(number, hash, parent);
         self.trace_failures = 0;
         self.blind.clear();
-        self.tip.send_replace(Some(tip));
-        Ok(Round::Moved)
+        let best = self.pool.best_head().unwrap_or_default();
+        self.out.progress.send_modify(|it| it.delivered(number, best, Instant::now()));
+        // Whoever counts witnesses may lag; then these are not counted, which is no loss of blocks.
+        let _ = self.out.delivered.try_send(delivered);
+        self.out.tip.send_replace(Some(tip));
+        Round::Moved
+    }
+}
+
+impl Gathered {
+    /// Takes what an endpoint said; returns the next block if it is one.
+    fn take(&mut self, endpoint: Arc<Endpoint>, said: Result<Step, Hold>) -> Option<Observation> {
+        match said {
+            Ok(Step::Block(it)) => {
+                endpoint.note_success();
+                return Some(*it);
+            }
+            Ok(Step::Fork(fork)) => {
+                endpoint.note_success();
+                // A longer branch says more than another one of the same length.
+                if self.fork.as_ref().is_none_or(|it| !it.1.longer && fork.longer) {
+                    self.fork = Some((endpoint, fork));
+                }
+            }
+            Ok(Step::Absent) => {
+                endpoint.note_success();
+                self.absent = true;
+            }
+            Err(Hold::Fault(fault)) => {
+                endpoint.note_fault(&fault);
+                self.fault.get_or_insert(fault);
+            }
+            Err(Hold::Because(because)) => _ = self.because.get_or_insert(because),
+        }
+        None
     }
 }

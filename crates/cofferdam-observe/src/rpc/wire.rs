@@ -6,6 +6,8 @@ use alloy::eips::eip7702::SignedAuthorization;
 use alloy_primitives::{Address, B256, Bloom, Bytes, U64, U128, U256};
 use serde::Deserialize;
 
+use super::health::Head;
+
 /// A block with full transactions.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -27,20 +29,25 @@ pub(crate) struct RpcBlock {
     pub(crate) transactions: Vec<RpcTx>,
 }
 
-/// What is needed of a header to follow parents.
+/// What is needed of a header, as `newHeads` announces it or as it is asked for.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct RpcHeader {
+pub(crate) struct RpcHead {
     pub(crate) hash: B256,
     pub(crate) parent_hash: B256,
     pub(crate) number: U64,
+    pub(crate) receipts_root: Option<B256>,
 }
 
-/// A head as announced by `newHeads`.
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub(crate) struct RpcHead {
-    pub(crate) hash: B256,
-    pub(crate) number: U64,
+impl From<RpcHead> for Head {
+    fn from(it: RpcHead) -> Self {
+        Self {
+            number: it.number.to(),
+            hash: it.hash,
+            parent: it.parent_hash,
+            receipts_root: it.receipts_root,
+        }
+    }
 }
 
 /// A transaction in a block or in the pool.

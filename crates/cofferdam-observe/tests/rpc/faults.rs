@@ -1,8 +1,6 @@
 //! Nodes that fail, hang, lie or cut off: *blind*, never skipped, never a panic.
 
-use std::time::{Duration, Instant};
-
-use cofferdam_core::ports::{BlockSource, SourceError, SourceEvent};
+use cofferdam_core::ports::{SourceError, SourceEvent};
 use cofferdam_observe::rpc::Start;
 use serde_json::{Value, json};
 
@@ -107,38 +105,6 @@ async fn another_block_than_asked_for_is_found_out() {
     }))
     .await;
     assert!(because.contains("asked for block 3, got"), "{because}");
-}
-
-#[tokio::test]
-async fn the_same_trouble_is_told_once_and_asked_about_rarely() {
-    let node = Node::start().await;
-    node.chain(|it| it.mine_many(3, 1));
-    node.set_fault(Fault::Status(RECEIPTS, 503));
-    let mut source = source(&[&node.url], options(), Some(Start::At(3)));
-    let started = Instant::now();
-    assert_eq!(blind(&mut source).await.0, 3);
-    tokio::select! {
-        event = source.next() => panic!("told again: {event:?}"),
-        () = node.called(RECEIPTS, 6) => {}
-    }
-    // 100 + 200 + 400 + 800 + 1600 ms of pauses lie between six attempts.
-    assert!(started.elapsed() >= Duration::from_millis(3_000));
-}
-
-#[tokio::test]
-async fn a_hanging_endpoint_is_left_for_a_good_one_in_under_three_seconds_without_blindness() {
-    let hanging = Node::start().await;
-    let good = Node::serving(hanging.shared_chain()).await;
-    good.chain(|it| it.mine_many(2, 1));
-    let mut source = source(&[&hanging.url, &good.url], hasty(), None);
-    assert_eq!(numbers(&mut source, 1).await, [2]);
-    hanging.set_fault(Fault::HangAll);
-    let started = Instant::now();
-    good.chain(|it| it.mine_many(2, 1));
-    assert_eq!(numbers(&mut source, 2).await, [3, 4]);
-    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
-    let statuses = source.pool().statuses();
-    assert!(!statuses[0].healthy && statuses[1].healthy, "{statuses:?}");
 }
 
 #[tokio::test]

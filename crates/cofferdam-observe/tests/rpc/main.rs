@@ -7,9 +7,15 @@
 )]
 
 mod anvil;
+mod branches;
+mod endless;
+mod failover;
 mod faults;
 mod hostile;
+mod load;
+mod pending;
 mod state;
 mod support;
 mod traces;
 mod walk;
+mod witness;

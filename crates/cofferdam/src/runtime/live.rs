@@ -100,7 +100,8 @@ impl Live {
             Ok(SourceEvent::Blind { from, because }) => {
                 self.feed(Input::Blind { chain, from, because }, None).await
             }
-            Ok(SourceEvent::End) => Ok(()),
+            // Nothing waits for more witnesses yet.
+            Ok(SourceEvent::Witnessed { .. } | SourceEvent::End) => Ok(()),
             Err(error) => {
                 let from = self.next_block(chain);
                 self.feed(Input::Blind { chain, from, because: chain_of(&error) }, None).await
@@ -219,8 +220,9 @@ async fn forward(mut source: RpcSource, events: mpsc::Sender<Event>) {
     let chain = source.chain();
     loop {
         let event = source.next().await;
+        let seen = event.as_ref().map_or_else(|_| Instant::now(), |it| source.seen_at(it));
         let over = matches!(event, Ok(SourceEvent::End) | Err(SourceError::Misconfigured { .. }));
-        if events.send((chain, Instant::now(), event)).await.is_err() || over {
+        if events.send((chain, seen, event)).await.is_err() || over {
             return;
         }
     }

@@ -9,16 +9,26 @@ use alloy_primitives::{Address, B256, Bytes, Log, keccak256};
 use serde_json::{Value, json};
 
 /// Genesis plus mined blocks, and every block that was ever canonical.
+#[derive(Clone)]
 pub(crate) struct Chain {
     canon: Vec<B256>,
     blocks: HashMap<B256, Made>,
     salt: u64,
 }
 
+#[derive(Clone)]
 struct Made {
     block: Value,
     receipts: Value,
     number: u64,
+}
+
+/// What a block holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) txs: usize,
+    pub(crate) logs_per_tx: usize,
+    pub(crate) input_bytes: usize,
 }
 
 impl Chain {
@@ -28,12 +38,21 @@ impl Chain {
         chain
     }
 
+    /// The same chain, whose blocks from now on are others than those of the original.
+    pub(crate) fn fork(&self) -> Self {
+        Self { salt: self.salt + 1_000_000, ..self.clone() }
+    }
+
     /// Mines a block with `txs` transactions of one log each; returns its hash.
     pub(crate) fn mine(&mut self, txs: usize) -> B256 {
+        self.mine_shape(Shape { txs, logs_per_tx: 1, input_bytes: 4 })
+    }
+
+    pub(crate) fn mine_shape(&mut self, shape: Shape) -> B256 {
         self.salt += 1;
         let number = self.canon.len() as u64;
         let parent = self.canon.last().copied().unwrap_or_default();
-        let (hash, made) = make(number, parent, self.salt, txs);
+        let (hash, made) = make(number, parent, self.salt, shape);
         self.blocks.insert(hash, made);
         self.canon.push(hash);
         hash
@@ -58,8 +77,8 @@ impl Chain {
         self.canon[number as usize]
     }
 
-    pub(crate) fn by_number(&self, tag: &Value, lag: u64, full: bool) -> Value {
-        let height = self.height().saturating_sub(lag);
+    pub(crate) fn by_number(&self, tag: &Value, height: u64, full: bool) -> Value {
+        let height = height.min(self.height());
         let number = match tag.as_str().unwrap_or_default() {
             "latest" => height,
             text => u64::from_str_radix(text.trim_start_matches("0x"), 16).unwrap_or(u64::MAX),
@@ -89,22 +108,48 @@ impl Chain {
     }
 }
 
-/// The log of transaction `index` in the block made with `salt`.
-fn log(salt: u64, index: usize) -> Log {
-    let topic = keccak256(format!("topic {salt} {index}"));
-    Log::new(Address::repeat_byte(0xaa), vec![topic], Bytes::from_static(b"data")).unwrap()
+/// The logs of transaction `index` in the block made with `salt`.
+fn logs(salt: u64, index: usize, count: usize) -> Vec<Log> {
+    let topic = |it| match it {
+        0 => keccak256(format!("topic {salt} {index}")),
+        it => keccak256(format!("topic {salt} {index} {it}")),
+    };
+    let log = |it| {
+        Log::new(Address::repeat_byte(0xaa), vec![topic(it)], Bytes::from_static(b"data")).unwrap()
+    };
+    (0..count).map(log).collect()
 }
 
-fn make(number: u64, parent: B256, salt: u64, txs: usize) -> (B256, Made) {
-    let logs: Vec<Log> = (0..txs).map(|index| log(salt, index)).collect();
+/// A transaction that waits in the pool.
+pub(crate) fn waiting(hash: B256) -> Value {
+    let mut tx = transaction(hash, "0x01020304");
+    tx["blockHash"] = Value::Null;
+    tx["blockNumber"] = Value::Null;
+    tx["transactionIndex"] = Value::Null;
+    tx
+}
+
+fn transaction(hash: B256, input: &str) -> Value {
+    json!({
+        "hash": hash, "type": "0x2",
+        "from": Address::repeat_byte(1), "to": Address::repeat_byte(0xaa),
+        "nonce": "0x0", "value": "0x1", "input": input, "gas": "0xc350",
+        "gasPrice": "0x8", "maxFeePerGas": "0x10", "maxPriorityFeePerGas": "0x1",
+        "chainId": "0x7a69", "accessList": [], "r": "0x1", "s": "0x1", "yParity": "0x0",
+    })
+}
+
+fn make(number: u64, parent: B256, salt: u64, shape: Shape) -> (B256, Made) {
+    let txs = shape.txs;
+    let logs: Vec<Vec<Log>> = (0..txs).map(|it| logs(salt, it, shape.logs_per_tx)).collect();
     let envelopes: Vec<_> = logs
         .iter()
         .enumerate()
-        .map(|(index, log)| {
+        .map(|(index, logs)| {
             let receipt = Receipt {
                 status: true.into(),
                 cumulative_gas_used: 30_000 * (index as u64 + 1),
-                logs: vec![log.clone()],
+                logs: logs.clone(),
             };
             ReceiptEnvelope::Eip1559(ReceiptWithBloom::from(receipt))
         })
@@ -118,24 +163,25 @@ fn make(number: u64, parent: B256, salt: u64, txs: usize) -> (B256, Made) {
         base_fee_per_gas: Some(7),
         mix_hash: B256::repeat_byte(9),
         extra_data: Bytes::from(salt.to_be_bytes().to_vec()),
-        logs_bloom: logs.iter().collect(),
+        logs_bloom: logs.iter().flatten().collect(),
         receipts_root: calculate_receipt_root(&envelopes),
         ..Header::default()
     };
     let hash = header.hash_slow();
     let tx_hash = |index: usize| keccak256(format!("tx {salt} {index}"));
+    let input = match shape.input_bytes {
+        4 => "0x01020304".to_owned(),
+        count => format!("0x{}", "5a".repeat(count)),
+    };
     let mut block = serde_json::to_value(&header).unwrap();
     block["hash"] = json!(hash);
     block["transactions"] = (0..txs)
         .map(|index| {
-            json!({
-                "hash": tx_hash(index), "blockHash": hash, "blockNumber": format!("{number:#x}"),
-                "transactionIndex": format!("{index:#x}"), "type": "0x2",
-                "from": Address::repeat_byte(1), "to": Address::repeat_byte(0xaa),
-                "nonce": "0x0", "value": "0x1", "input": "0x01020304", "gas": "0xc350",
-                "gasPrice": "0x8", "maxFeePerGas": "0x10", "maxPriorityFeePerGas": "0x1",
-                "chainId": "0x7a69", "accessList": [], "r": "0x1", "s": "0x1", "yParity": "0x0",
-            })
+            let mut tx = transaction(tx_hash(index), &input);
+            tx["blockHash"] = json!(hash);
+            tx["blockNumber"] = json!(format!("{number:#x}"));
+            tx["transactionIndex"] = json!(format!("{index:#x}"));
+            tx
         })
         .collect();
     let receipts = (0..txs)
@@ -145,10 +191,10 @@ fn make(number: u64, parent: B256, salt: u64, txs: usize) -> (B256, Made) {
                 "blockHash": hash, "blockNumber": format!("{number:#x}"), "type": "0x2",
                 "status": "0x1", "gasUsed": "0x7530", "contractAddress": null,
                 "cumulativeGasUsed": format!("{:#x}", 30_000 * (index + 1)),
-                "logs": [{
-                    "address": logs[index].address, "topics": logs[index].data.topics(),
-                    "data": logs[index].data.data, "removed": false,
-                }],
+                "logs": logs[index].iter().map(|it| json!({
+                    "address": it.address, "topics": it.data.topics(),
+                    "data": it.data.data, "removed": false,
+                })).collect::<Vec<_>>(),
             })
         })
         .collect();

@@ -2,6 +2,9 @@
 
 pub(crate) mod anvil;
 pub(crate) mod chain;
+pub(crate) mod follower;
+pub(crate) mod here;
+pub(crate) mod http;
 pub(crate) mod node;
 
 use std::{sync::Arc, time::Duration};
@@ -10,7 +13,7 @@ use cofferdam_core::{
     ChainId, Observation,
     ports::{BlockSource, SourceError, SourceEvent},
 };
-use cofferdam_observe::rpc::{EndpointPool, RpcOptions, RpcSource, Start};
+use cofferdam_observe::rpc::{Endpoint, EndpointPool, RpcOptions, RpcSource, Start};
 
 /// Nothing in these tests takes longer on a working machine, however busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -41,15 +44,32 @@ pub(crate) fn source(urls: &[&str], options: RpcOptions, start: Option<Start>) -
     RpcSource::start(pool(urls), options, start)
 }
 
+/// A source over nodes in this process.
+pub(crate) fn source_over(
+    endpoints: Vec<Endpoint>,
+    options: RpcOptions,
+    start: Option<Start>,
+) -> RpcSource {
+    RpcSource::start(EndpointPool::of(CHAIN, endpoints).unwrap(), options, start)
+}
+
+/// Options of a chain with a block every two seconds, as they are by default.
+pub(crate) fn defaults() -> RpcOptions {
+    RpcOptions::new(Duration::from_secs(2))
+}
+
 pub(crate) async fn event(source: &mut RpcSource) -> Result<SourceEvent, SourceError> {
     tokio::time::timeout(PATIENCE, source.next()).await.expect("an event in time")
 }
 
-/// The next event, which must be a block.
+/// The next event, which must be a block. Witnesses of earlier ones are passed over.
 pub(crate) async fn block(source: &mut RpcSource) -> Observation {
-    match event(source).await {
-        Ok(SourceEvent::Block(it)) => it,
-        other => panic!("expected a block, got {other:?}"),
+    loop {
+        match event(source).await {
+            Ok(SourceEvent::Block(it)) => return it,
+            Ok(SourceEvent::Witnessed { .. }) => {}
+            other => panic!("expected a block, got {other:?}"),
+        }
     }
 }
 
@@ -58,7 +78,7 @@ pub(crate) async fn block_at_last(source: &mut RpcSource) -> Observation {
     loop {
         match event(source).await {
             Ok(SourceEvent::Block(it)) => return it,
-            Ok(SourceEvent::Blind { .. }) => {}
+            Ok(SourceEvent::Blind { .. } | SourceEvent::Witnessed { .. }) => {}
             other => panic!("expected a block, got {other:?}"),
         }
     }
@@ -66,9 +86,12 @@ pub(crate) async fn block_at_last(source: &mut RpcSource) -> Observation {
 
 /// The next event, which must be blindness: from which block, and why.
 pub(crate) async fn blind(source: &mut RpcSource) -> (u64, String) {
-    match event(source).await {
-        Ok(SourceEvent::Blind { from, because }) => (from, because),
-        other => panic!("expected blindness, got {other:?}"),
+    loop {
+        match event(source).await {
+            Ok(SourceEvent::Blind { from, because }) => return (from, because),
+            Ok(SourceEvent::Witnessed { .. }) => {}
+            other => panic!("expected blindness, got {other:?}"),
+        }
     }
 }
 
