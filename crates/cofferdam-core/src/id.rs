@@ -53,6 +53,10 @@ macro_rules! id {
 }
 
 id!(
+    /// One alert. Delivering it again is delivering the same alert.
+    AlertId, "cofferdam/alert"
+);
+id!(
     /// One finding: the rule, where it was seen and what about.
     FindingId, "cofferdam/finding"
 );

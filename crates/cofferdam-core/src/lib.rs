@@ -5,6 +5,7 @@
 //! spawns nothing. Time and entropy are arguments. That is what lets live operation, back-test,
 //! drill and replay be one engine behind different sources.
 
+pub mod alert;
 pub mod amount;
 pub mod block;
 pub mod chain;
@@ -26,12 +27,13 @@ pub mod trace;
 pub mod tx;
 mod wide;
 
+pub use alert::{Alert, AlertKind};
 pub use amount::{Probability, Usd};
 pub use block::{BlockEnv, BlockRef, Observation, Stage};
 pub use chain::{AccountId, ChainId};
 pub use fact::Fact;
 pub use finding::{Class, Finding, Severity};
-pub use id::{FindingId, IncidentId, OrderKey};
+pub use id::{AlertId, FindingId, IncidentId, OrderKey};
 pub use record::Record;
 pub use time::Timestamp;
 pub use tx::Tx;
