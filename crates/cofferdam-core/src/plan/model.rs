@@ -6,7 +6,7 @@ use alloy_primitives::{Address, B256};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AssetId, BasisPoints, DurationText, UsdText, WeiText};
+use super::{AssetId, BasisPoints, Builder, DurationText, Notifier, Relayer, UsdText, WeiText};
 use crate::{AccountId, ChainId, Stage};
 
 /// The response plan.
@@ -32,6 +32,9 @@ pub struct Plan {
     /// The accounts that pay for and send containment transactions.
     #[serde(default)]
     pub relayers: Vec<Relayer>,
+    /// Where messages to people go.
+    #[serde(default)]
+    pub notifiers: Vec<Notifier>,
     /// How findings become a decision.
     #[serde(default)]
     pub decision: Decision,
@@ -62,6 +65,9 @@ pub struct Chain {
     /// Whether pending transactions are watched.
     #[serde(default)]
     pub pending: bool,
+    /// Block builders and private relays that take containment transactions.
+    #[serde(default)]
+    pub builders: Vec<Builder>,
 }
 
 /// A protected entity: contracts that hold or control users' money.
@@ -168,9 +174,13 @@ pub struct Action {
     /// How often it may be used.
     #[serde(default)]
     pub budget: Budget,
-    /// The most to spend on fees for one order.
+    /// What may be spent on fees for one order, however little is at risk.
     #[serde(default = "default_fee_budget")]
     pub fee_budget: WeiText,
+    /// Share of the value at risk that may be spent on fees, if that is more than `fee-budget` and the
+    /// plan has a price of the chain's native asset.
+    #[serde(default = "default_fee_share")]
+    pub fee_share: BasisPoints,
     /// How long an undispatched order stays valid.
     #[serde(default = "default_order_ttl")]
     pub valid_for: DurationText,
@@ -327,41 +337,6 @@ pub struct Verify {
     pub expect: String,
 }
 
-/// An account that sends containment transactions and nothing else.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Relayer {
-    /// Short name, unique in the plan.
-    pub id: String,
-    /// Its account.
-    pub account: AccountId,
-    /// Where its key is.
-    pub key: KeySource,
-}
-
-/// Where a key comes from. Never the key itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(
-    tag = "from",
-    deny_unknown_fields,
-    rename_all = "kebab-case",
-    rename_all_fields = "kebab-case"
-)]
-pub enum KeySource {
-    /// A keystore file (Web3 Secret Storage v3); the password comes from the environment.
-    Keystore {
-        /// Path, relative to the plan.
-        path: String,
-        /// Name of the environment variable with the password.
-        password_env: String,
-    },
-    /// The environment.
-    Env {
-        /// Name of the variable with the private key in hex.
-        name: String,
-    },
-}
-
 /// How findings become a decision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -481,6 +456,9 @@ fn default_stops() -> BasisPoints {
 }
 fn default_fee_budget() -> WeiText {
     WeiText(alloy_primitives::U256::from(500_000_000_000_000_000u64))
+}
+fn default_fee_share() -> BasisPoints {
+    BasisPoints(1_000)
 }
 fn default_order_ttl() -> DurationText {
     DurationText(600_000)

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use alloy_primitives::{Address, Bytes};
-use cofferdam_act::{Authorisations, Executor, Preparation};
+use cofferdam_act::{Authorisations, Executor, Preparation, Race};
 use cofferdam_core::{
     BlockRef, ChainId, Timestamp,
     order::{Order, Outcome, Prepared, Sent},
@@ -58,9 +58,10 @@ impl Hands {
                 return Ok((prepared, Vec::new()));
             }
         };
-        let dispatch = hand.executor.dispatch(order, &ready, None, now).await;
+        let dispatch = hand.executor.dispatch(order, &ready, Race::default(), now).await;
         let dispatch = dispatch.map_err(|it| chain_of(&it))?;
-        Ok((ready.prepared, dispatch.sent().cloned().collect()))
+        let sent = dispatch.sent().cloned().collect();
+        Ok((dispatch.prepared, sent))
     }
 }
 

@@ -226,13 +226,13 @@ impl Check<'_> {
         self.require(known, &field("expect"), "this is nothing a call can answer", hint);
     }
 
-    fn folder(&mut self, path: &[Step<'_>], text: &str) {
+    pub(super) fn folder(&mut self, path: &[Step<'_>], text: &str) {
         if let Err(it) = secrets::relative_path(text) {
             self.report(path, it.message, it.hint);
         }
     }
 
-    fn variable(&mut self, path: &[Step<'_>], text: &str) {
+    pub(super) fn variable(&mut self, path: &[Step<'_>], text: &str) {
         match secrets::variable(text) {
             Ok(()) => {}
             Err(it) if it.secret => self.report_secret(path, it.message, it.hint),

@@ -4,6 +4,7 @@
 
 mod actions;
 mod entities;
+mod reach;
 mod secrets;
 
 use std::collections::BTreeSet;
@@ -31,6 +32,8 @@ pub fn check(plan: &Plan, map: &SourceMap) -> Vec<PlanError> {
     check.rules();
     check.actions();
     check.relayers();
+    check.builders();
+    check.notifiers();
     check.decision();
     check.calendar();
     check.errors
@@ -65,11 +68,12 @@ impl<'a> Check<'a> {
     fn names(&mut self) {
         let plan = self.plan;
         self.title(at!["name"], &plan.name);
-        let ids: [(&str, Vec<&str>); 4] = [
+        let ids: [(&str, Vec<&str>); 5] = [
             ("entities", plan.entities.iter().map(|it| it.id.as_str()).collect()),
             ("rules", plan.rules.iter().map(|it| it.id.as_str()).collect()),
             ("actions", plan.actions.iter().map(|it| it.id.as_str()).collect()),
             ("relayers", plan.relayers.iter().map(|it| it.id.as_str()).collect()),
+            ("notifiers", plan.notifiers.iter().map(|it| it.id.as_str()).collect()),
         ];
         for (list, ids) in ids {
             let mut seen = BTreeSet::new();
