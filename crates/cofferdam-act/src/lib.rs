@@ -16,6 +16,8 @@ pub mod relay;
 pub mod revert;
 pub mod rpc;
 pub mod signer;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 
 pub use bundle::{Authorisation, Authorisations, Bundle, BundleError, Scope, Terms};
 pub use executor::{
