@@ -10,17 +10,24 @@
 mod abi;
 pub mod bundle;
 pub mod executor;
+mod http;
 pub mod readiness;
+pub mod relay;
 pub mod revert;
 pub mod rpc;
 pub mod signer;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 
 pub use bundle::{Authorisation, Authorisations, Bundle, BundleError, Scope, Terms};
 pub use executor::{
-    Delivery, DeliveryState, Dispatch, DispatchError, Executor, FeePolicy, Fees, Policy,
-    Preparation, PrepareError, Ready, SettleError, SetupError, prepare,
+    Bid, Delivery, DeliveryState, Dispatch, DispatchError, EndpointStatus, Executor, FeePolicy,
+    Fees, LaneState, LaneStatus, Policy, Preparation, PrepareError, Race, Ready, SettleError,
+    SetupError, prepare,
 };
+pub use http::UrlError;
 pub use readiness::{Readiness, prove};
+pub use relay::BuilderRelay;
 pub use revert::Revert;
 pub use rpc::{ConnectError, RpcBroadcaster};
 pub use signer::{Env, KeyError, LocalKey, SignError, Signer, load_relayer, load_signer};

@@ -179,8 +179,8 @@ impl Readiness {
             Ok(Preparation::Ready(ready)) => ready,
             Err(error) => return self.lacks(with_cause(&error)),
         };
-        let gas = ready.prepared.gas_limit;
-        match ready.prepared.effect_simulated {
+        let gas = ready.gas_limit;
+        match ready.effect_simulated {
             Some(true) => self.has(format!("the call simulates to its effect, gas limit {gas}")),
             _ => self.lacks("the call succeeds, but the network cannot tell its effect"),
         }
@@ -198,7 +198,7 @@ impl Readiness {
         fees: FeePolicy,
         action: &Action,
     ) {
-        let gas = ready.prepared.gas_limit;
+        let gas = ready.gas_limit;
         let base_fee = match network.head().await {
             Ok((_, base_fee)) => next_base_fee(base_fee),
             Err(error) => return self.lacks(with_cause(&error)),

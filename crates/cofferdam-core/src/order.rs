@@ -112,8 +112,11 @@ pub enum Expectation {
     Reverts,
 }
 
-/// An order ready to be sent: what a person can check and what was simulated.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// An order as it was handed to the network: what a person can check and what was simulated.
+///
+/// Before that its calldata is a secret, because it may hold authorisation signatures that anybody could
+/// use. Hence executors make one only when they hand it out, and printing it shows no calldata.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prepared {
     /// The order.
     pub key: OrderKey,
@@ -127,6 +130,19 @@ pub struct Prepared {
     pub simulated_on: Option<BlockRef>,
     /// Whether every effect check held after the simulation; `None` if the node could not tell.
     pub effect_simulated: Option<bool>,
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prepared")
+            .field("key", &self.key)
+            .field("to", &self.to)
+            .field("data", &format_args!("{} bytes", self.data.len()))
+            .field("gas_limit", &self.gas_limit)
+            .field("simulated_on", &self.simulated_on)
+            .field("effect_simulated", &self.effect_simulated)
+            .finish()
+    }
 }
 
 /// What became of an order.

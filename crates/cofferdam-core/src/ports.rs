@@ -7,8 +7,10 @@ use std::{future::Future, pin::Pin};
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
-    BlockRef, ChainId, Observation, Record, Timestamp,
+    Alert, BlockRef, ChainId, Observation, Record, Timestamp,
     read::{Answer, StateRead},
     record::Entry,
 };
@@ -152,8 +154,37 @@ pub trait Broadcaster: Send + Sync {
     fn inclusion(&self, tx: B256) -> Boxed<'_, Result<Option<Inclusion>, BroadcastError>>;
 }
 
-/// A call to simulate.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Hands signed transactions to block builders, without showing them to the public.
+///
+/// Implementations: `eth_sendBundle` and `eth_sendPrivateTransaction`.
+pub trait PrivateRelay: Send + Sync {
+    /// The chain it serves.
+    fn chain(&self) -> ChainId;
+    /// Short name for people; holds no secret.
+    fn name(&self) -> &str;
+    /// Offers a transaction for some blocks. `Ok` means heard, not included.
+    fn offer<'a>(&'a self, offer: &'a Offer) -> Boxed<'a, Result<(), BroadcastError>>;
+}
+
+/// A signed transaction for the next blocks. Printing it shows no bytes: nobody else has seen them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// The signed EIP-2718 transaction.
+    pub raw: Bytes,
+    /// First block it may be in.
+    pub first_block: u64,
+    /// Last block it may be in.
+    pub last_block: u64,
+}
+
+impl std::fmt::Debug for Offer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Offer({} bytes, {} to {})", self.raw.len(), self.first_block, self.last_block)
+    }
+}
+
+/// A call to simulate. Printing it shows no calldata: that may hold signatures nobody has seen yet.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Call {
     /// Sender.
     pub from: Address,
@@ -163,6 +194,17 @@ pub struct Call {
     pub data: Bytes,
     /// State reads to answer after the call, on top of its effects.
     pub then: Vec<StateRead>,
+}
+
+impl std::fmt::Debug for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Call")
+            .field("from", &self.from)
+            .field("to", &self.to)
+            .field("data", &format_args!("{} bytes", self.data.len()))
+            .field("then", &self.then)
+            .finish()
+    }
 }
 
 /// What a simulated call did.
@@ -214,6 +256,42 @@ pub enum BroadcastError {
     Refused {
         /// The network's words, cut to 300 characters.
         reason: String,
+    },
+}
+
+/// Carries messages to people: pagers, chats, webhooks. A delivery has a deadline of its own and is tried
+/// once; who calls keeps the message until it is delivered.
+pub trait Notifier: Send + Sync {
+    /// Its id in the plan.
+    fn id(&self) -> &str;
+    /// Delivers `alert` once. Delivering it again, with the same id, is harmless to a receiver that
+    /// de-duplicates.
+    fn deliver<'a>(&'a self, alert: &'a Alert) -> Boxed<'a, Result<Receipt, DeliveryError>>;
+}
+
+/// What a receiver said when it took a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Its reference to the message, if it gave one, cut to 200 characters.
+    pub reference: Option<String>,
+}
+
+/// Why a message was not delivered. No variant holds a URL, key or token.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeliveryError {
+    /// Trying again may succeed: no answer, too many messages, the receiver's fault.
+    #[error("message is not delivered yet: {because}")]
+    Later {
+        /// Why, for people.
+        because: String,
+        /// The least wait the receiver asked for, in milliseconds.
+        after_ms: Option<u64>,
+    },
+    /// The same message will be refused again: somebody must correct the message or the settings.
+    #[error("receiver refused the message: {because}")]
+    Never {
+        /// The receiver's words, cut to 300 characters.
+        because: String,
     },
 }
 

@@ -1,7 +1,8 @@
 //! The books of the relayer lanes: nonces, transactions in flight, templates. Pure.
 //!
 //! **Invariant:** a nonce is read from the chain once and owned from then on; no two live
-//! transactions for different orders share one, and no nonce is skipped.
+//! transactions for different orders share one, and no nonce is skipped. What stands here holds
+//! authorisation signatures that nobody may have seen yet, so nothing of it can be printed.
 
 use std::sync::Arc;
 
@@ -23,10 +24,12 @@ const PRESIGNED_MAX: usize = 1_024;
 const LANDED_MAX: usize = 1_024;
 
 /// Everything the executor remembers.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Book {
     /// The next nonce of each lane; `None` while it is to be read from the chain.
     pub(super) next: Vec<Option<u64>>,
+    /// Lanes that could not pay when last looked at: used only if there is no other.
+    pub(super) low: Vec<bool>,
     pub(super) flights: Vec<Flight>,
     pub(super) head: Option<(BlockRef, u64)>,
     pub(super) hot: Vec<Hot>,
@@ -34,7 +37,7 @@ pub(super) struct Book {
 }
 
 /// What is signed, but for nonce and fees.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Template {
     pub(super) to: Address,
     pub(super) data: Bytes,
@@ -42,7 +45,7 @@ pub(super) struct Template {
 }
 
 /// A transaction of ours that may land.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Flight {
     pub(super) order: OrderKey,
     pub(super) lane: usize,
@@ -64,6 +67,8 @@ pub(super) struct Flight {
     pub(super) over: bool,
     pub(super) landed: bool,
     pub(super) held_before: bool,
+    /// Until the head has this height only builders are told.
+    pub(super) private_until: Option<u64>,
 }
 
 /// Where the next transaction can go.
@@ -76,7 +81,7 @@ pub(super) struct Slot {
 }
 
 /// A simulated call kept for reuse.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Hot {
     pub(super) call: OrderCall,
     pub(super) effect: Vec<EffectCheck>,
@@ -85,7 +90,7 @@ pub(super) struct Hot {
 }
 
 /// A transaction signed before it is needed.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Presigned {
     pub(super) lane: usize,
     pub(super) nonce: u64,
@@ -100,38 +105,50 @@ impl Flight {
         Fees { max_fee: self.sent.max_fee_per_gas, tip: self.sent.max_priority_fee_per_gas }
     }
 
-    fn live(&self) -> bool {
+    pub(super) fn live(&self) -> bool {
         !self.landed && !self.over
     }
 }
 
 impl Book {
     pub(super) fn new(lanes: usize) -> Self {
-        Self { next: vec![None; lanes], ..Self::default() }
+        Self { next: vec![None; lanes], low: vec![false; lanes], ..Self::default() }
     }
 
     /// Sets the chain's word on a lane, never below what is in flight there.
     pub(super) fn set_next(&mut self, lane: usize, chain: u64) {
-        let ours = self.on_lane(lane).filter(|it| it.sent.nonce >= chain && !it.landed);
+        // Leftovers below it are in a block, or something else is.
+        let used = |it: &&mut Flight| it.lane == lane && it.over && it.sent.nonce < chain;
+        self.flights.iter_mut().filter(used).for_each(|it| it.landed = true);
+        self.advance(lane, chain);
+    }
+
+    /// The first nonce from `from` on that none of our flights on the lane holds.
+    fn advance(&mut self, lane: usize, from: u64) {
+        let ours = self.on_lane(lane).filter(|it| it.sent.nonce >= from && !it.landed);
         // Flights on top of the chain's nonce without a gap stay ours.
         let mut nonces: Vec<_> = ours.map(|it| it.sent.nonce).collect();
         nonces.sort_unstable();
         nonces.dedup();
         let step = |next: u64, nonce: &u64| if *nonce == next { next + 1 } else { next };
-        let next = nonces.iter().fold(chain, step);
+        let next = nonces.iter().fold(from, step);
         if let Some(it) = self.next.get_mut(lane) {
             *it = Some(next);
         }
     }
 
-    /// Up to `want` slots on `eligible` lanes: idle lanes first; if none is idle, one place in the
-    /// shortest queue.
+    /// Up to `want` slots on `eligible` lanes that can pay: idle lanes first; if none is idle, one place
+    /// in the shortest queue. If none can pay, any.
     pub(super) fn slots(&self, eligible: &[usize], want: usize) -> Vec<Slot> {
         let mut ranked: Vec<(usize, Slot)> = eligible
             .iter()
             .filter_map(|&lane| Some((self.queue(lane), self.slot(lane)?)))
             .filter(|(queue, _)| *queue < QUEUE_MAX)
             .collect();
+        let low = |slot: &Slot| self.low.get(slot.lane).copied().unwrap_or_default();
+        if ranked.iter().any(|(_, slot)| !low(slot)) {
+            ranked.retain(|(_, slot)| !low(slot));
+        }
         ranked.sort_by_key(|(queue, slot)| (*queue, slot.lane));
         let idle = ranked.iter().filter(|(queue, _)| *queue == 0).count();
         let take = if idle == 0 { 1 } else { want.min(idle) };
@@ -145,7 +162,7 @@ impl Book {
         self.presigned.retain(|it| (it.lane, it.nonce) != (lane, nonce));
         self.flights.push(flight);
         if let Some(Some(next)) = self.next.get(lane).copied() {
-            self.set_next(lane, next);
+            self.advance(lane, next);
         }
         let landed = self.flights.iter().filter(|it| it.landed).count();
         if landed > LANDED_MAX
@@ -253,6 +270,7 @@ mod tests {
             over: false,
             landed: false,
             held_before: false,
+            private_until: None,
         }
     }
 

@@ -3,26 +3,20 @@
 //! **Invariant:** a lost answer is never taken for a refusal, and bytes that may be on their way are
 //! kept so that sending again sends the same.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use alloy::primitives::{B256, Bytes};
-use cofferdam_core::{
-    OrderKey,
-    order::Sent,
-    ports::{BroadcastError, Inclusion},
-};
-use futures_util::future::join_all;
+use cofferdam_core::{OrderKey, order::Sent};
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
 
 use super::{
     Executor, Fees,
     book::{Flight, Slot},
-    sign::unavailable,
+    reach::{Route, Verdict},
 };
 
-/// Longest wait for a network's answer.
-const SEND_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long the other networks may still say yes after one said no.
-const GRACE: Duration = Duration::from_millis(250);
+/// How long the other lanes may take after one was accepted. What they send goes on, and
+/// [`Executor::tend`] looks after it.
+const LANES_GRACE: Duration = Duration::from_millis(20);
 /// Most versions of one transaction tried in one delivery.
 const TRIES_MAX: usize = 4;
 
@@ -47,16 +41,6 @@ pub enum DeliveryState {
     },
 }
 
-/// The answers of all networks in one, best first.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Verdict {
-    Accepted,
-    NonceTooLow,
-    Underpriced,
-    Refused(String),
-    Unknown(String),
-}
-
 impl Executor {
     /// Sends what is in flight for an order. Returns what was delivered, and the lanes that were
     /// refused for good with the networks' words; their nonces are free again.
@@ -66,20 +50,45 @@ impl Executor {
             let ours = book.of_order(key).filter(|it| !it.over);
             ours.map(|it| (it.lane, it.sent.clone(), it.landed)).collect()
         };
-        let one = |(lane, sent, landed): (usize, Sent, bool)| async move {
-            if landed {
-                return Ok(Delivery { sent, state: DeliveryState::Accepted });
+        let one = |(index, (lane, sent, landed)): (usize, &(usize, Sent, bool))| {
+            let (lane, sent, landed) = (*lane, sent.clone(), *landed);
+            async move {
+                if landed {
+                    return (index, Ok(Delivery { sent, state: DeliveryState::Accepted }));
+                }
+                (index, self.deliver_one(lane, sent.nonce).await.map_err(|it| (lane, it)))
             }
-            self.deliver_one(lane, sent.nonce).await.map_err(|it| (lane, it))
         };
-        let mut done = (Vec::new(), Vec::new());
-        for result in join_all(flights.into_iter().map(one)).await {
-            match result {
-                Ok(delivery) => done.0.push(delivery),
-                Err(refused) => done.1.push(refused),
+        let mut running: FuturesUnordered<_> = flights.iter().enumerate().map(one).collect();
+        let mut done: Vec<Option<_>> = flights.iter().map(|_| None).collect();
+        let mut accepted = false;
+        loop {
+            let patience = if accepted { LANES_GRACE } else { Duration::MAX };
+            let Ok(Some((index, answer))) = tokio::time::timeout(patience, running.next()).await
+            else {
+                break;
+            };
+            accepted |= matches!(&answer, Ok(it) if it.state == DeliveryState::Accepted);
+            if let Some(it) = done.get_mut(index) {
+                *it = Some(answer);
             }
         }
-        done
+        drop(running);
+        let (mut deliveries, mut refused) = (Vec::new(), Vec::new());
+        for (answer, (lane, sent, _)) in done.into_iter().zip(flights) {
+            match answer {
+                Some(Ok(delivery)) => deliveries.push(delivery),
+                Some(Err(it)) => refused.push(it),
+                None => {
+                    // It may have been signed anew meanwhile.
+                    let newest = self.book().flight(lane, sent.nonce).map(|it| it.sent.clone());
+                    let because = "no answer yet; another lane was accepted".to_owned();
+                    let state = DeliveryState::Unknown { because };
+                    deliveries.push(Delivery { sent: newest.unwrap_or(sent), state });
+                }
+            }
+        }
+        (deliveries, refused)
     }
 
     pub(super) async fn deliver_one(&self, lane: usize, nonce: u64) -> Result<Delivery, String> {
@@ -89,12 +98,20 @@ impl Executor {
             let Some(flight) = known else { return Err("it was replaced meanwhile".into()) };
             let sent = flight.sent.clone();
             let accepted = Delivery { sent: sent.clone(), state: DeliveryState::Accepted };
-            match self.fan_out(&flight.raw).await {
+            let (route, next_block) = self.route(&flight);
+            match self.reach.fan_out(&flight.raw, route, next_block).await {
                 Verdict::Accepted => return Ok(accepted),
+                // No builder took it: containment is worth more than silence.
+                _ if route == Route::Builders => {
+                    tracing::warn!(order = %flight.order, "no builder took it, so it goes public");
+                    if let Some(it) = self.book().flight(lane, nonce) {
+                        it.private_until = None;
+                    }
+                }
                 Verdict::Unknown(because) => {
                     return Ok(Delivery { sent, state: DeliveryState::Unknown { because } });
                 }
-                Verdict::NonceTooLow => match self.landed(&flight.hashes).await {
+                Verdict::NonceTooLow => match self.reach.inclusion(&flight.hashes).await {
                     Ok(Some(_)) => {
                         if let Some(it) = self.book().flight(lane, nonce) {
                             it.landed = true;
@@ -111,6 +128,18 @@ impl Executor {
                     let fees = flight.fees().bumped(flight.bumps + 1);
                     self.replace(&flight, fees, flight.at_height).await?;
                 }
+                Verdict::Broke if flight.hashes.len() == 1 => {
+                    let mut book = self.book();
+                    if let Some(it) = book.low.get_mut(lane) {
+                        *it = true;
+                    }
+                    book.release(lane, nonce);
+                    return Err("relayer has insufficient funds".into());
+                }
+                Verdict::Broke => {
+                    let because = "relayer cannot pay for the replacement".to_owned();
+                    return Ok(Delivery { sent, state: DeliveryState::Unknown { because } });
+                }
                 // An earlier version may still be in a pool.
                 Verdict::Refused(because) if flight.hashes.len() > 1 => {
                     return Ok(Delivery { sent, state: DeliveryState::Unknown { because } });
@@ -123,6 +152,13 @@ impl Executor {
         }
         self.book().release(lane, nonce);
         Err(format!("no version of {TRIES_MAX} was taken"))
+    }
+
+    /// Who is told of `flight` now, and the next block.
+    fn route(&self, flight: &Flight) -> (Route, u64) {
+        let head = self.book().head.map_or(0, |(head, _)| head.number).max(flight.at_height);
+        let private = flight.private_until.is_some_and(|until| head < until);
+        (if private { Route::Builders } else { Route::Everybody }, head.saturating_add(1))
     }
 
     /// Signs `flight` again at the same nonce with other fees.
@@ -158,24 +194,6 @@ impl Executor {
         Ok(())
     }
 
-    /// The inclusion of any of `hashes`, from the first network that has it.
-    pub(super) async fn landed(
-        &self,
-        hashes: &[B256],
-    ) -> Result<Option<(B256, Inclusion)>, BroadcastError> {
-        let mut told = None;
-        for network in &self.networks {
-            for hash in hashes.iter().rev() {
-                match network.inclusion(*hash).await {
-                    Ok(Some(inclusion)) => return Ok(Some((*hash, inclusion))),
-                    Ok(None) => told = Some(Ok(None)),
-                    Err(error) => told = told.or(Some(Err(error))),
-                }
-            }
-        }
-        told.unwrap_or_else(|| Err(unavailable("there is no network")))
-    }
-
     /// Somebody else used the nonce: reads the lane's anew and signs again.
     async fn renumber(&self, flight: Flight) -> Result<u64, String> {
         let _turn = self.signing.lock().await;
@@ -199,51 +217,5 @@ impl Executor {
         fresh.hashes.push(signed.tx);
         self.book().record(fresh);
         Ok(nonce)
-    }
-
-    /// Hands `raw` to every network in parallel and returns with the first yes; the others go on.
-    async fn fan_out(&self, raw: &Bytes) -> Verdict {
-        let (tell, mut answers) = tokio::sync::mpsc::channel(self.networks.len().max(1));
-        for network in &self.networks {
-            let (network, raw, tell) = (Arc::clone(network), raw.clone(), tell.clone());
-            tokio::spawn(async move {
-                let sending = tokio::time::timeout(SEND_TIMEOUT, network.send(raw));
-                let late = |_| unavailable("no answer in time");
-                let answer = sending.await.map_err(late).and_then(|it| it);
-                // Nobody listens any more once another network took it.
-                let _ = tell.send(verdict(answer)).await;
-            });
-        }
-        drop(tell);
-        let mut worst: Option<Verdict> = None;
-        loop {
-            let decided = worst.as_ref().is_some_and(|it| !matches!(it, Verdict::Unknown(_)));
-            let patience = if decided { GRACE } else { SEND_TIMEOUT * 2 };
-            match tokio::time::timeout(patience, answers.recv()).await {
-                Ok(Some(Verdict::Accepted)) => return Verdict::Accepted,
-                Ok(Some(answer)) => {
-                    worst = Some(match worst {
-                        Some(it) => it.min(answer),
-                        None => answer,
-                    });
-                }
-                Ok(None) | Err(_) => {
-                    return worst.unwrap_or_else(|| Verdict::Unknown("no network answered".into()));
-                }
-            }
-        }
-    }
-}
-
-fn verdict(answer: Result<B256, BroadcastError>) -> Verdict {
-    match answer {
-        Ok(_) | Err(BroadcastError::AlreadyKnown) => Verdict::Accepted,
-        Err(BroadcastError::NonceTooLow) => Verdict::NonceTooLow,
-        Err(BroadcastError::Underpriced) => Verdict::Underpriced,
-        Err(error @ BroadcastError::Unavailable(_)) => {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            Verdict::Unknown(cause.unwrap_or_else(|| error.to_string()))
-        }
-        Err(error) => Verdict::Refused(error.to_string()),
     }
 }

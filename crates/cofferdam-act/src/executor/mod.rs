@@ -7,9 +7,13 @@
 mod book;
 mod deliver;
 mod fees;
+mod lanes;
 mod prepare;
+mod race;
+mod reach;
 mod settle;
 mod sign;
+mod tally;
 mod tend;
 
 use std::{
@@ -21,8 +25,8 @@ use std::{
 use alloy::primitives::Address;
 use cofferdam_core::{
     AccountId, BlockRef, ChainId, OrderKey, Timestamp,
-    order::{Order, Sent},
-    ports::{BroadcastError, Broadcaster},
+    order::{Order, Prepared, Sent},
+    ports::{BroadcastError, Broadcaster, PrivateRelay},
 };
 
 use crate::{
@@ -30,12 +34,19 @@ use crate::{
     signer::{SignError, Signer},
 };
 use book::Book;
+use reach::Reach;
 
 pub use deliver::{Delivery, DeliveryState};
 pub use fees::{FeePolicy, Fees, OverBudget, next_base_fee};
+pub use lanes::{LaneState, LaneStatus};
 pub(crate) use prepare::{Intent, holds};
 pub use prepare::{Preparation, PrepareError, Ready, TX_GAS_MAX, prepare};
+pub use race::{Bid, Race};
 pub use settle::SettleError;
+pub use tally::EndpointStatus;
+
+/// A transaction is offered to builders for so many blocks at once, the next one first.
+pub const OFFER_BLOCKS: u64 = 3;
 
 /// How an executor sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,18 +56,22 @@ pub struct Policy {
     /// On how many relayer lanes an order goes out at once, as far as its budget pays for them. The
     /// losers revert cheaply.
     pub lanes_per_order: usize,
+    /// For how many blocks an answer to an attack that is not public goes to builders alone.
+    pub private_blocks: u64,
 }
 
 impl Default for Policy {
-    /// Default fees, two lanes.
+    /// Default fees, two lanes, three blocks.
     fn default() -> Self {
-        Self { fees: FeePolicy::default(), lanes_per_order: 2 }
+        Self { fees: FeePolicy::default(), lanes_per_order: 2, private_blocks: OFFER_BLOCKS }
     }
 }
 
 /// What was sent for an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dispatch {
+    /// What was handed out, for the journal.
+    pub prepared: Prepared,
     /// One entry per lane.
     pub deliveries: Vec<Delivery>,
 }
@@ -141,7 +156,7 @@ pub enum DispatchError {
 /// Sends the orders of one chain.
 pub struct Executor {
     chain: ChainId,
-    networks: Vec<Arc<dyn Broadcaster>>,
+    reach: Reach,
     signers: Vec<Arc<dyn Signer>>,
     policy: Policy,
     book: Mutex<Book>,
@@ -175,7 +190,21 @@ impl Executor {
             }
         }
         let book = Mutex::new(Book::new(signers.len()));
-        Ok(Self { chain, networks, signers, policy, book, signing: tokio::sync::Mutex::new(()) })
+        let (reach, signing) = (Reach::new(networks), tokio::sync::Mutex::new(()));
+        Ok(Self { chain, reach, signers, policy, book, signing })
+    }
+
+    /// Adds block builders and private relays.
+    ///
+    /// # Errors
+    /// [`SetupError::WrongChain`].
+    pub fn with_relays(mut self, relays: Vec<Arc<dyn PrivateRelay>>) -> Result<Self, SetupError> {
+        let expected = self.chain;
+        if let Some(actual) = relays.iter().map(|it| it.chain()).find(|it| *it != expected) {
+            return Err(SetupError::WrongChain { expected, actual });
+        }
+        self.reach.add_relays(relays);
+        Ok(self)
     }
 
     /// The chain it serves.
@@ -203,19 +232,30 @@ impl Executor {
             return Ok(Preparation::Ready(ready));
         }
         let relayers = self.relayers();
-        let mut failure = PrepareError::NoRelayer { chain: self.chain };
-        for network in &self.networks {
-            match prepare(order, authorisations, &relayers, network.as_ref(), now).await {
-                Err(PrepareError::Network(unavailable @ BroadcastError::Unavailable(_))) => {
-                    failure = PrepareError::Network(unavailable);
-                }
-                told => return told,
-            }
-        }
-        Err(failure)
+        let asking = self.prepared_by(|network| {
+            let (network, relayers) = (Arc::clone(network), &relayers);
+            async move { prepare(order, authorisations, relayers, network.as_ref(), now).await }
+        });
+        asking.await
     }
 
-    /// Signs and sends `order`. Calling it again before the order is over sends the same bytes again.
+    /// What the first network says that can tell; a slow one is not waited for.
+    async fn prepared_by<'a, F>(
+        &'a self,
+        ask: impl Fn(&'a Arc<dyn Broadcaster>) -> F,
+    ) -> Result<Preparation, PrepareError>
+    where
+        F: Future<Output = Result<Preparation, PrepareError>> + 'a,
+    {
+        let again =
+            |it: &PrepareError| matches!(it, PrepareError::Network(BroadcastError::Unavailable(_)));
+        let late = || PrepareError::Network(reach::unavailable("no answer in time"));
+        self.reach.first(ask, again, late).await
+    }
+
+    /// Signs and sends `order` on the route that `race` asks for. Calling it again before the order is
+    /// over sends the same bytes again. Returns with the first acceptance; other endpoints and lanes are
+    /// still told, and [`Self::tend`] looks after them.
     ///
     /// `Ok` with no delivery accepted means that every answer was lost: the transactions may or may
     /// not be on their way, and calling again is safe.
@@ -226,13 +266,13 @@ impl Executor {
         &self,
         order: &Order,
         ready: &Ready,
-        attacker_tip: Option<u128>,
+        race: Race,
         now: Timestamp,
     ) -> Result<Dispatch, DispatchError> {
         let mut refused: Vec<(usize, String)> = Vec::new();
         loop {
             let spent: Vec<_> = refused.iter().map(|(lane, _)| *lane).collect();
-            match self.sign_on(order, ready, attacker_tip, now, &spent).await {
+            match self.sign_on(order, ready, race, now, &spent).await {
                 Err(DispatchError::NoLane) if !refused.is_empty() => {
                     let because = refused.into_iter().map(|(_, it)| it).collect::<Vec<_>>();
                     return Err(DispatchError::Refused { because: because.join("; ") });
@@ -241,7 +281,7 @@ impl Executor {
             }
             let (deliveries, failed) = self.deliver(order.key).await;
             if !deliveries.is_empty() {
-                return Ok(Dispatch { deliveries });
+                return Ok(Dispatch { prepared: ready.revealed(), deliveries });
             }
             // Refused for good on these lanes: rotate to the others. Each turn spends a lane.
             refused.extend(failed);
@@ -261,10 +301,10 @@ impl Executor {
         &self,
         order: &Order,
         ready: &Ready,
-        attacker_tip: Option<u128>,
+        race: Race,
         now: Timestamp,
     ) -> Result<Vec<Sent>, DispatchError> {
-        self.sign_on(order, ready, attacker_tip, now, &[]).await
+        self.sign_on(order, ready, race, now, &[]).await
     }
 
     /// Notes a new head, so that fees need not be asked for. `base_fee` is the head's, in wei.
@@ -286,6 +326,11 @@ impl Executor {
         book.of_order(key).filter(|it| !it.over && !it.landed).map(|it| it.sent.clone()).collect()
     }
 
+    /// How each endpoint has answered: networks in their order, then relays.
+    pub fn endpoints(&self) -> Vec<EndpointStatus> {
+        self.reach.statuses()
+    }
+
     fn book(&self) -> MutexGuard<'_, Book> {
         // Every change of the books is complete before anything that could panic.
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
@@ -301,7 +346,8 @@ impl fmt::Debug for Executor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Executor")
             .field("chain", &self.chain)
-            .field("networks", &self.networks.len())
+            .field("networks", &self.reach.networks.len())
+            .field("relays", &self.reach.relays.len())
             .field("relayers", &self.relayers())
             .finish_non_exhaustive()
     }

@@ -3,12 +3,14 @@
 //! **Invariant:** nothing is sent here, and what comes out succeeded on the head it names: a call
 //! that reverts or succeeds without its effect is an error.
 
+use std::fmt;
+
 use alloy::{
     primitives::{Address, B256, Bytes, aliases::U48},
     sol_types::SolCall,
 };
 use cofferdam_core::{
-    BlockRef, ChainId, Timestamp,
+    BlockRef, ChainId, OrderKey, Timestamp,
     order::{EffectCheck, Order, OrderCall, Prepared},
     ports::{BroadcastError, Broadcaster, Call, Simulated},
     read::{Answer, StateRead},
@@ -40,10 +42,21 @@ pub enum Preparation {
 }
 
 /// An order that can be sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Its calldata holds authorisation signatures, which whoever reads them could use; until it is handed
+/// to a network they are a secret. So this type prints none of it and cannot be serialised; what the
+/// journal takes, a [`Prepared`], comes out of a dispatch only.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Ready {
-    /// The exact call.
-    pub prepared: Prepared,
+    pub(super) key: OrderKey,
+    pub(super) to: Address,
+    pub(super) data: Bytes,
+    /// Gas limit: 1.3 times what the simulation used.
+    pub gas_limit: u64,
+    /// The head it was simulated on.
+    pub simulated_on: BlockRef,
+    /// Whether every effect check held after the simulation; `None` if the node could not tell.
+    pub effect_simulated: Option<bool>,
     /// Relayers that may send it: all for an authorised call, the holders of the role for a direct one.
     pub relayers: Vec<Address>,
     /// Whether the effect held before (a longer pause on top of a shorter one). Then only the
@@ -51,6 +64,45 @@ pub struct Ready {
     pub held_before: bool,
     /// Last second at which its authorisation can be used, Unix time.
     pub usable_until: Option<u64>,
+}
+
+impl Ready {
+    /// The order it was prepared for.
+    pub fn key(&self) -> OrderKey {
+        self.key
+    }
+
+    /// The same call for another order.
+    #[must_use]
+    pub fn for_order(mut self, key: OrderKey) -> Self {
+        self.key = key;
+        self
+    }
+
+    /// What the journal keeps, from the moment on that the network has it.
+    pub(super) fn revealed(&self) -> Prepared {
+        Prepared {
+            key: self.key,
+            to: self.to,
+            data: self.data.clone(),
+            gas_limit: self.gas_limit,
+            simulated_on: Some(self.simulated_on),
+            effect_simulated: self.effect_simulated,
+        }
+    }
+}
+
+impl fmt::Debug for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ready")
+            .field("key", &self.key)
+            .field("to", &self.to)
+            .field("gas_limit", &self.gas_limit)
+            .field("simulated_on", &self.simulated_on.number)
+            .field("effect_simulated", &self.effect_simulated)
+            .field("relayers", &self.relayers)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why an order cannot be sent now.
@@ -124,7 +176,7 @@ pub async fn prepare(
     };
     let mut found = intent.prepare(authorisations, relayers, network).await?;
     if let Preparation::Ready(ready) = &mut found {
-        ready.prepared.key = order.key;
+        ready.key = order.key;
     }
     Ok(found)
 }
@@ -159,7 +211,7 @@ impl Intent<'_> {
         network: &dyn Broadcaster,
     ) -> Result<Preparation, PrepareError> {
         let before = self.before(relayers, network).await?;
-        if before.effective == Some(true) && !self.extends() {
+        if before.effective == Some(true) && !extends(self.call) {
             return Ok(Preparation::AlreadyEffective { on: before.on });
         }
         let candidates = self.candidates(authorisations, before.epoch)?;
@@ -269,27 +321,19 @@ impl Intent<'_> {
         let Some((_, first)) = worked.first() else { return Err(failure) };
         let gas = worked.iter().map(|(_, it)| it.gas_used).max().unwrap_or_default();
         let reserve = before.action.as_ref().map_or(0, |it| it.minGas);
-        let prepared = Prepared {
-            key: cofferdam_core::OrderKey(B256::ZERO),
-            to,
-            data,
-            gas_limit: gas_limit(gas, reserve)?,
-            simulated_on: Some(first.on),
-            effect_simulated: holds(self.effect, &first.then),
-        };
         let direct = authorisation.is_none();
         let holders = worked.iter().map(|(from, _)| *from).collect();
         Ok(Ready {
-            prepared,
+            key: OrderKey(B256::ZERO),
+            to,
+            data,
+            gas_limit: gas_limit(gas, reserve)?,
+            simulated_on: first.on,
+            effect_simulated: holds(self.effect, &first.then),
             relayers: if direct { holders } else { relayers.to_vec() },
             held_before: before.effective == Some(true),
             usable_until: authorisation.map(|it| it.deadline),
         })
-    }
-
-    /// A tier-1 pause extends one of tier 0, so a pause in force does not make it needless.
-    fn extends(&self) -> bool {
-        matches!(self.call, OrderCall::Guardian { tier, .. } if *tier > 0)
     }
 
     fn authority_reads(&self) -> Vec<StateRead> {
@@ -305,6 +349,11 @@ impl Intent<'_> {
             OrderCall::Direct { .. } => Vec::new(),
         }
     }
+}
+
+/// A tier-1 pause extends one of tier 0, so a pause in force does not make it needless.
+pub(super) fn extends(call: &OrderCall) -> bool {
+    matches!(call, OrderCall::Guardian { tier, .. } if *tier > 0)
 }
 
 /// Whether every check holds; `None` if none fails but one could not be told.

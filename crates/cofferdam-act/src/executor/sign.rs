@@ -7,21 +7,22 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use alloy::{
     consensus::{SignableTransaction as _, TxEip1559},
     eips::eip2718::Encodable2718 as _,
-    primitives::{B256, Bytes, TxKind, U256},
+    primitives::{Address, B256, Bytes, TxKind, U256},
 };
 use cofferdam_core::{
-    BlockRef, Timestamp,
-    order::{Order, OrderCall, Sent},
+    BlockRef, OrderKey, Timestamp,
+    order::{Order, OrderCall, Prepared, Sent},
     plan::{Action, containment},
     ports::BroadcastError,
 };
 use futures_util::future::join_all;
 
 use super::{
-    DispatchError, Executor, Fees, OverBudget, Preparation, PrepareError, Ready,
+    DispatchError, Executor, Fees, OverBudget, Preparation, PrepareError, Race, Ready,
     book::{Flight, Hot, Presigned, Slot, Template},
     next_base_fee,
-    prepare::Intent,
+    prepare::{Intent, extends},
+    reach::unavailable,
 };
 use crate::{
     bundle::Authorisations,
@@ -54,8 +55,13 @@ impl Executor {
         let effect = containment::effect_checks(action);
         let (chain, label) = (action.call.chain(), B256::ZERO);
         let intent = Intent { chain, call: &call, effect: &effect, label, now };
-        let network = self.networks.first().ok_or(PrepareError::NoRelayer { chain: self.chain })?;
-        let found = intent.prepare(authorisations, &self.relayers(), network.as_ref()).await?;
+        let relayers = self.relayers();
+        let intent = &intent;
+        let found = self.prepared_by(|network| {
+            let (network, relayers) = (Arc::clone(network), &relayers);
+            async move { intent.prepare(authorisations, relayers, network.as_ref()).await }
+        });
+        let found = found.await?;
         if let Preparation::Ready(ready) = &found
             && !ready.held_before
         {
@@ -78,23 +84,34 @@ impl Executor {
             && hot.ready.usable_until.is_none_or(lasts)
             && order.chain == self.chain;
         let mut ready = hot.ready.clone();
-        ready.prepared.key = order.key;
+        ready.key = order.key;
         fresh.then_some(ready)
     }
 
-    /// Restores what was in flight before a restart: signs the recorded transactions again, so that
-    /// they can be replaced. `next_nonce` of each lane is read from the chain when needed.
+    /// Restores what was in flight for an open order before a restart, from the journal: signs the
+    /// recorded transactions again, so that their nonces stay theirs and replacement goes on. Nothing is
+    /// asked or sent. Returns how many were restored; those of relayers that are gone are not.
     ///
     /// # Errors
     /// [`DispatchError`].
     pub async fn resume(
         &self,
         order: &Order,
-        ready: &Ready,
+        prepared: &Prepared,
         sent: &[Sent],
-    ) -> Result<(), DispatchError> {
-        let template = Arc::new(Template::of(ready));
+    ) -> Result<usize, DispatchError> {
+        if prepared.key != order.key {
+            return Err(DispatchError::WrongOrder);
+        }
+        let (to, data) = (prepared.to, prepared.data.clone());
+        let template = Arc::new(Template { to, data, gas_limit: prepared.gas_limit });
+        let relayers: Vec<_> = match order.call {
+            // Who else holds the role is not known any more.
+            OrderCall::Direct { .. } => sent.iter().map(|it| it.relayer.address).collect(),
+            _ => self.relayers(),
+        };
         let _turn = self.signing.lock().await;
+        let mut restored = 0;
         for it in sent {
             let Some(lane) = (0..self.signers.len()).find(|n| self.account(*n) == Some(it.relayer))
             else {
@@ -103,13 +120,49 @@ impl Executor {
             let fees = Fees { max_fee: it.max_fee_per_gas, tip: it.max_priority_fee_per_gas };
             let slot = Slot { lane, nonce: it.nonce, above: None };
             let signed = self.sign_one(slot, &template, fees).await?;
-            let mut flight = self.flight(order, ready, &template, slot, signed, 0);
-            if !flight.hashes.contains(&it.tx) {
-                flight.hashes.push(it.tx);
-            }
-            self.book().record(flight);
+            let eligible = self.lanes_of(&relayers, &[]);
+            let mut flight = self.flight(order, &template, eligible, slot, signed);
+            // Only our own inclusion proves an effect that may have held before.
+            flight.held_before = extends(&order.call);
+            let mut book = self.book();
+            // Several versions of one nonce may be recorded; any of them may land.
+            let earlier = book.flight(lane, it.nonce).map(|it| it.hashes.clone());
+            flight.hashes.extend(earlier.into_iter().flatten());
+            flight.hashes.push(it.tx);
+            flight.hashes.sort_unstable();
+            flight.hashes.dedup();
+            book.record(flight);
+            restored += 1;
         }
-        Ok(())
+        Ok(restored)
+    }
+
+    /// Restores the nonces of an order that was over before a restart: its transactions may still sit in
+    /// a pool, so the next order on their lanes outbids them.
+    pub fn reserve(&self, sent: &[Sent]) {
+        for it in sent {
+            let Some(lane) = (0..self.signers.len()).find(|n| self.account(*n) == Some(it.relayer))
+            else {
+                continue;
+            };
+            let template = Template { to: it.relayer.address, data: Bytes::new(), gas_limit: 0 };
+            self.book().record(Flight {
+                order: OrderKey(B256::ZERO),
+                lane,
+                sent: it.clone(),
+                raw: Bytes::new(),
+                hashes: vec![it.tx],
+                template: Arc::new(template),
+                order_budget: U256::ZERO,
+                eligible: Arc::new([]),
+                at_height: 0,
+                bumps: 0,
+                over: true,
+                landed: false,
+                held_before: false,
+                private_until: None,
+            });
+        }
     }
 
     /// Signs `order` on lanes other than `spent`, or returns what is in flight for it.
@@ -117,7 +170,7 @@ impl Executor {
         &self,
         order: &Order,
         ready: &Ready,
-        attacker_tip: Option<u128>,
+        race: Race,
         now: Timestamp,
         spent: &[usize],
     ) -> Result<Vec<Sent>, DispatchError> {
@@ -125,7 +178,7 @@ impl Executor {
             let (order, executor) = (order.chain, self.chain);
             return Err(DispatchError::WrongChain { order, executor });
         }
-        if ready.prepared.key != order.key {
+        if ready.key != order.key {
             return Err(DispatchError::WrongOrder);
         }
         if now > order.expires_at {
@@ -139,7 +192,7 @@ impl Executor {
         if !known.is_empty() {
             return Ok(known);
         }
-        let eligible = self.eligible(ready, spent);
+        let eligible = self.lanes_of(&ready.relayers, spent);
         let (nonces, head) = tokio::join!(self.read_nonces(&eligible), self.base_fee(now));
         let (head, base_fee) = head?;
         let slots = self.book().slots(&eligible, self.policy.lanes_per_order.max(1));
@@ -147,7 +200,7 @@ impl Executor {
             return Err(nonces.err().map_or(DispatchError::NoLane, DispatchError::Network));
         }
         let template = Arc::new(Template::of(ready));
-        let priced = self.price(order, &template, &slots, attacker_tip, base_fee)?;
+        let priced = self.price(order, &template, &slots, race, base_fee)?;
         let share = order.fee_budget_wei / U256::from(priced.len());
         let sign = |(slot, fees): &(Slot, Fees)| self.take_or_sign(*slot, &template, *fees, share);
         let signing: Vec<_> = priced.iter().map(sign).collect();
@@ -156,7 +209,13 @@ impl Executor {
         for ((slot, _), signed) in priced.iter().zip(join_all(signing).await) {
             match signed {
                 Ok(signed) => {
-                    let flight = self.flight(order, ready, &template, *slot, signed, head.number);
+                    let all = self.lanes_of(&ready.relayers, &[]);
+                    let mut flight = self.flight(order, &template, all, *slot, signed);
+                    flight.at_height = head.number;
+                    flight.held_before = ready.held_before;
+                    let private = !race.public && !self.reach.relays.is_empty();
+                    let until = head.number.saturating_add(self.policy.private_blocks);
+                    flight.private_until = private.then_some(until);
                     flown.push(flight.sent.clone());
                     self.book().record(flight);
                 }
@@ -209,21 +268,15 @@ impl Executor {
         if let Some(seen) = seen.filter(|(head, _)| now.since_ms(head.time) <= HEAD_AGE_MAX_MS) {
             return Ok(seen);
         }
-        let mut failure = unavailable("there is no network");
-        for network in &self.networks {
-            match network.head().await {
-                Ok(head) => {
-                    self.book().head = Some(head);
-                    return Ok(head);
-                }
-                Err(error) => failure = error,
-            }
-        }
-        Err(failure)
+        let again = |it: &BroadcastError| matches!(it, BroadcastError::Unavailable(_));
+        let late = || unavailable("no network told its head in time");
+        let head = self.reach.first(|network| network.head(), again, late).await?;
+        self.book().head = Some(head);
+        Ok(head)
     }
 
-    /// Reads the nonces of those `lanes` that have none yet, from every network: the majority wins,
-    /// on a tie the network listed first.
+    /// Reads the nonces of those `lanes` that have none yet, from every network: what more than half of
+    /// them say, else what most say in time, on a tie the network listed first.
     pub(super) async fn read_nonces(&self, lanes: &[usize]) -> Result<(), BroadcastError> {
         let unread: Vec<_> = {
             let book = self.book();
@@ -232,8 +285,7 @@ impl Executor {
         };
         let ask = |lane: usize| async move {
             let address = self.signers.get(lane).map(|it| it.address()).unwrap_or_default();
-            let answers = join_all(self.networks.iter().map(|it| it.account(address))).await;
-            (lane, majority(answers))
+            (lane, self.account_of(address).await.map(|(nonce, _)| nonce))
         };
         let mut failure = None;
         for (lane, nonce) in join_all(unread.into_iter().map(ask)).await {
@@ -245,8 +297,16 @@ impl Executor {
         failure.map_or(Ok(()), Err)
     }
 
-    fn eligible(&self, ready: &Ready, spent: &[usize]) -> Vec<usize> {
-        let may = |it: &Arc<dyn Signer>| ready.relayers.contains(&it.address());
+    /// Nonce and balance of `address`, as most networks tell them.
+    pub(super) async fn account_of(&self, address: Address) -> Result<(u64, U256), BroadcastError> {
+        let half = self.reach.networks.len() / 2;
+        let agree = |answers: &[Told]| votes(answers).values().any(|it| *it > half);
+        majority(self.reach.all(|network| network.account(address), agree).await)
+    }
+
+    /// The lanes of `relayers`, without those that are `spent`.
+    fn lanes_of(&self, relayers: &[Address], spent: &[usize]) -> Vec<usize> {
+        let may = |it: &Arc<dyn Signer>| relayers.contains(&it.address());
         let lanes = self.signers.iter().enumerate().filter(|(_, it)| may(it));
         lanes.map(|(lane, _)| lane).filter(|it| !spent.contains(it)).collect()
     }
@@ -257,11 +317,12 @@ impl Executor {
         order: &Order,
         template: &Template,
         slots: &[Slot],
-        attacker_tip: Option<u128>,
+        race: Race,
         base_fee: u64,
     ) -> Result<Vec<(Slot, Fees)>, OverBudget> {
         let (gas, next) = (template.gas_limit, next_base_fee(base_fee));
-        let choose = |budget| Fees::choose(self.policy.fees, attacker_tip, next, gas, budget);
+        let tip = race.tip_to_beat(base_fee);
+        let choose = |budget| Fees::choose(self.policy.fees, tip, next, gas, budget);
         let above = |slot: &Slot, fees: Fees| match slot.above {
             Some(old) => fees.at_least(old.bumped(1)),
             None => fees,
@@ -312,7 +373,7 @@ impl Executor {
 
     async fn presign(&self, ready: &Ready, now: Timestamp) -> Result<(), DispatchError> {
         let _turn = self.signing.lock().await;
-        let eligible = self.eligible(ready, &[]);
+        let eligible = self.lanes_of(&ready.relayers, &[]);
         self.read_nonces(&eligible).await?;
         let (_, base_fee) = self.base_fee(now).await?;
         let template = Arc::new(Template::of(ready));
@@ -333,11 +394,10 @@ impl Executor {
     fn flight(
         &self,
         order: &Order,
-        ready: &Ready,
         template: &Arc<Template>,
+        eligible: Vec<usize>,
         slot: Slot,
         signed: Signed,
-        at_height: u64,
     ) -> Flight {
         let Signed { tx, raw, fees } = signed;
         let address = self.signers.get(slot.lane).map(|it| it.address()).unwrap_or_default();
@@ -355,12 +415,13 @@ impl Executor {
             hashes: vec![tx],
             template: Arc::clone(template),
             order_budget: order.fee_budget_wei,
-            eligible: self.eligible(ready, &[]).into(),
-            at_height,
+            eligible: eligible.into(),
+            at_height: 0,
             bumps: 0,
             over: false,
             landed: false,
-            held_before: ready.held_before,
+            held_before: false,
+            private_until: None,
         }
     }
 }
@@ -374,29 +435,28 @@ pub(super) struct Signed {
 
 impl Template {
     fn of(ready: &Ready) -> Self {
-        let it = &ready.prepared;
-        Self { to: it.to, data: it.data.clone(), gas_limit: it.gas_limit }
+        Self { to: ready.to, data: ready.data.clone(), gas_limit: ready.gas_limit }
     }
 }
 
-pub(super) fn unavailable(why: &'static str) -> BroadcastError {
-    BroadcastError::Unavailable(why.into())
+/// What a network says of an account.
+type Told = Result<(u64, U256), BroadcastError>;
+
+fn votes(answers: &[Told]) -> BTreeMap<u64, usize> {
+    let mut votes = BTreeMap::new();
+    for (nonce, _) in answers.iter().flatten() {
+        *votes.entry(*nonce).or_default() += 1;
+    }
+    votes
 }
 
-fn majority(answers: Vec<Result<(u64, U256), BroadcastError>>) -> Result<u64, BroadcastError> {
-    let mut votes: BTreeMap<u64, usize> = BTreeMap::new();
-    let mut heard = Vec::new();
-    let mut failure = unavailable("there is no network");
-    for answer in answers {
-        match answer {
-            Ok((nonce, _)) => {
-                *votes.entry(nonce).or_default() += 1;
-                heard.push(nonce);
-            }
-            Err(error) => failure = error,
-        }
+fn majority(answers: Vec<Told>) -> Told {
+    let votes = votes(&answers);
+    let most = votes.values().max().copied();
+    let wins = |it: &Told| matches!(it, Ok((nonce, _)) if votes.get(nonce).copied() == most);
+    match answers.iter().position(wins) {
+        Some(winner) => answers.into_iter().nth(winner),
+        None => answers.into_iter().next_back(),
     }
-    let most = votes.values().max().copied().unwrap_or_default();
-    let winner = heard.into_iter().find(|it| votes.get(it) == Some(&most));
-    winner.ok_or(failure)
+    .unwrap_or_else(|| Err(unavailable("there is no network")))
 }

@@ -1,18 +1,22 @@
-//! Tending what is in flight, once per head: replaces what is stuck, notices what landed or was
-//! reorganised out.
+//! Tending what is in flight, once per head: replaces what is stuck, renews what builders were offered,
+//! notices what landed or was reorganised out.
 //!
 //! **Invariant:** a replacement keeps its nonce and pays at least 12.5 % more, within the order's
 //! budget.
 
-use cofferdam_core::BlockRef;
+use std::time::Duration;
+
+use cofferdam_core::{BlockRef, OrderKey};
 use futures_util::future::join_all;
 
 use super::{
-    Delivery, Executor, Fees,
+    Bid, Delivery, Executor, Fees,
     book::{Book, Flight},
     next_base_fee,
 };
 
+/// Longest time for one transaction; the next head goes on with it.
+const TEND_TIMEOUT: Duration = Duration::from_secs(4);
 /// After so many replacements another lane is tried too.
 const ROTATE_AFTER: u32 = 2;
 /// A landed transaction of an order that is over is remembered for so many blocks.
@@ -21,7 +25,8 @@ const REMEMBER_BLOCKS: u64 = 64;
 impl Executor {
     /// Looks after every transaction in flight, at a new `head` with `base_fee` in wei. What is not
     /// in a block one head after it was sent is replaced: +12.5 %, then +25 %; after two
-    /// replacements another lane joins. Returns what was sent, to be journaled.
+    /// replacements another lane joins. What only builders know is offered again unchanged, and to
+    /// everybody once its time is up. Returns what was sent, to be journaled. Cancel-safe.
     pub async fn tend(&self, head: BlockRef, base_fee: u64) -> Vec<Delivery> {
         self.observe_head(head, base_fee);
         let flights = {
@@ -29,14 +34,47 @@ impl Executor {
             forget(&mut book, head.number);
             book.flights.clone()
         };
-        let tended = flights.into_iter().map(|it| self.tend_one(it, head.number, base_fee));
+        let tended = flights.into_iter().map(|it| {
+            let one = self.tend_one(it, head.number, base_fee);
+            async move { tokio::time::timeout(TEND_TIMEOUT, one).await.unwrap_or_default() }
+        });
         join_all(tended).await.into_iter().flatten().collect()
+    }
+
+    /// Raises what is in flight for an order above an attacker's new `bid`, within the order's budget:
+    /// they may replace their transaction as we may. Returns what was sent, to be journaled; nothing if
+    /// we pay more already.
+    pub async fn outbid(&self, key: OrderKey, bid: Bid) -> Vec<Delivery> {
+        let (flights, head) = {
+            let book = self.book();
+            let ours: Vec<_> = book.of_order(key).filter(|it| it.live()).cloned().collect();
+            (ours, book.head)
+        };
+        let Some((head, base_fee)) = head else { return Vec::new() };
+        let raised = flights.into_iter().map(|flight| async move {
+            let (lane, nonce) = (flight.lane, flight.sent.nonce);
+            let (gas, next) = (flight.template.gas_limit, next_base_fee(base_fee));
+            let room = self.book().room(&flight);
+            let tip = Some(bid.tip_after(base_fee));
+            let wanted = Fees::choose(self.policy.fees, tip, next, gas, room).ok()?;
+            if flight.fees().tip >= wanted.tip {
+                return None;
+            }
+            // A pool wants the least bump, however little is missing.
+            let fees = wanted.at_least(flight.fees().bumped(1));
+            if let Err(because) = self.replace(&flight, fees, head.number).await {
+                tracing::warn!(%because, order = %key, "attacker is not outbid");
+                return None;
+            }
+            self.deliver_one(lane, nonce).await.ok()
+        });
+        join_all(raised).await.into_iter().flatten().collect()
     }
 
     async fn tend_one(&self, flight: Flight, height: u64, base_fee: u64) -> Vec<Delivery> {
         let (lane, nonce) = (flight.lane, flight.sent.nonce);
         // Without an answer nothing is known, so nothing is changed.
-        let Ok(landed) = self.landed(&flight.hashes).await else { return Vec::new() };
+        let Ok(landed) = self.reach.inclusion(&flight.hashes).await else { return Vec::new() };
         let landed = landed.is_some();
         {
             let mut book = self.book();
@@ -45,7 +83,7 @@ impl Executor {
                 it.landed = landed;
             }
         }
-        if landed || flight.over {
+        if landed || flight.over || flight.raw.is_empty() {
             return Vec::new();
         }
         let reorganised = flight.landed;
@@ -53,8 +91,15 @@ impl Executor {
             return Vec::new();
         }
         let mut deliveries = Vec::new();
-        if !reorganised {
-            let fees = self.outbid(&flight, base_fee);
+        let private = flight.private_until;
+        if private.is_some_and(|until| height >= until)
+            && let Some(it) = self.book().flight(lane, nonce)
+        {
+            it.private_until = None;
+            it.at_height = height;
+        }
+        if !reorganised && private.is_none() {
+            let fees = self.raised(&flight, base_fee);
             // Beyond the budget the same bytes are sent again: a pool may have dropped them.
             if let Err(because) = self.replace(&flight, fees, height).await {
                 tracing::warn!(%because, order = %flight.order, "transaction is not replaced");
@@ -70,7 +115,7 @@ impl Executor {
     }
 
     /// The price of the next replacement: the bump, or what the base fee asks for by now.
-    fn outbid(&self, flight: &Flight, base_fee: u64) -> Fees {
+    fn raised(&self, flight: &Flight, base_fee: u64) -> Fees {
         let bumped = flight.fees().bumped(flight.bumps + 1);
         let (gas, next) = (flight.template.gas_limit, next_base_fee(base_fee));
         let room = self.book().room(flight);

@@ -4,7 +4,7 @@
 //! Every request has a deadline, and every answer is checked before it is believed.
 
 mod answer;
-mod refusal;
+pub(crate) mod refusal;
 
 use std::{
     fmt,

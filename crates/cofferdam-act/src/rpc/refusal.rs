@@ -33,10 +33,10 @@ const FUNDS: &[&str] = &["insufficient funds", "insufficientfunds", "upfront cos
 const BUSY: &[&str] = &["rate limit", "too many requests", "limit exceeded", "request timed out"];
 
 /// Removes the telling parts of one URL from texts.
-pub(super) struct Redactor(Vec<String>);
+pub(crate) struct Redactor(Vec<String>);
 
 impl Redactor {
-    pub(super) fn of(url: &str) -> Self {
+    pub(crate) fn of(url: &str) -> Self {
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
         let parts = rest.split(['/', '?', '&', '=', '@', ':', '#']);
         // The host itself is no secret, but in many services the key is part of it.
@@ -46,7 +46,7 @@ impl Redactor {
         Self(parts.into_iter().filter(|it| !it.is_empty()).collect())
     }
 
-    pub(super) fn clean(&self, text: &str) -> String {
+    pub(crate) fn clean(&self, text: &str) -> String {
         let text = self.0.iter().fold(text.to_owned(), |text, part| text.replace(part, "…"));
         let printable = |it: char| if it.is_control() { ' ' } else { it };
         text.chars().take(REASON_MAX).map(printable).collect()
@@ -56,11 +56,16 @@ impl Redactor {
 /// The port's error for a transport error.
 pub(super) fn classify(error: &TransportError, redactor: &Redactor) -> BroadcastError {
     let RpcError::ErrorResp(payload) = error else { return unavailable(kind(error)) };
-    let text = payload.message.to_lowercase();
+    meaning(payload.code, &payload.message, redactor)
+}
+
+/// The port's error for a JSON-RPC error.
+pub(crate) fn meaning(code: i64, message: &str, redactor: &Redactor) -> BroadcastError {
+    let text = message.to_lowercase();
     let says = |texts: &[&str]| texts.iter().any(|it| text.contains(it));
     // -32005: limit exceeded (EIP-1474).
-    if says(BUSY) || payload.code == -32005 {
-        return unavailable(redactor.clean(&payload.message));
+    if says(BUSY) || code == -32005 {
+        return unavailable(redactor.clean(message));
     }
     // "replacement transaction underpriced" and "already known" exclude each other in every client.
     match () {
@@ -68,7 +73,7 @@ pub(super) fn classify(error: &TransportError, redactor: &Redactor) -> Broadcast
         () if says(NONCE) => BroadcastError::NonceTooLow,
         () if says(PRICE) => BroadcastError::Underpriced,
         () if says(FUNDS) => BroadcastError::InsufficientFunds,
-        () => BroadcastError::Refused { reason: redactor.clean(&payload.message) },
+        () => BroadcastError::Refused { reason: redactor.clean(message) },
     }
 }
 
@@ -91,7 +96,7 @@ pub(super) fn revert(error: &TransportError) -> Option<Bytes> {
     }
 }
 
-pub(super) fn unavailable(why: impl Into<String>) -> BroadcastError {
+pub(crate) fn unavailable(why: impl Into<String>) -> BroadcastError {
     BroadcastError::Unavailable(why.into().into())
 }
 

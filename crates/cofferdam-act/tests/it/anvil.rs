@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use alloy::{primitives::Address, sol_types::SolCall};
 use cofferdam_act::{
-    Authorisations, ConnectError, FeePolicy, Preparation, PrepareError, RpcBroadcaster, prove,
+    Authorisations, ConnectError, FeePolicy, Preparation, PrepareError, Race, RpcBroadcaster, prove,
 };
 use cofferdam_core::{
     AccountId, ChainId,
@@ -34,12 +34,13 @@ async fn a_presigned_authorisation_pauses_the_target_and_state_proves_it() {
 
     let one = order(1, &action, now);
     let prepared = ready(&executor, &one, &held).await;
-    assert_eq!(prepared.prepared.effect_simulated, Some(true));
+    assert_eq!(prepared.effect_simulated, Some(true));
     world.ask("evm_setAutomine", json!([false])).await;
-    let sent = executor.dispatch(&one, &prepared, Some(1_000_000_000), now).await.unwrap();
+    let sent =
+        executor.dispatch(&one, &prepared, Race::from_tip(Some(1_000_000_000)), now).await.unwrap();
     assert!(sent.accepted());
     assert_eq!(sent.deliveries.len(), 2);
-    let again = executor.dispatch(&one, &prepared, None, now).await.unwrap();
+    let again = executor.dispatch(&one, &prepared, Race::default(), now).await.unwrap();
     assert_eq!(sent, again, "dispatching twice is dispatching once");
     let pool = world.ask("txpool_status", json!([])).await;
     assert_eq!(pool["pending"], "0x2", "{pool}");
@@ -62,9 +63,8 @@ async fn a_presigned_authorisation_pauses_the_target_and_state_proves_it() {
     let told = prove(&action, &held, &executor.relayers(), net, fees, block.time).await;
     assert!(!told.ready && told.because[0].contains("holds already"), "{told:?}");
     // The same bytes once more only revert.
-    let mut replay = prepared.clone();
-    replay.prepared.key = two.key;
-    executor.dispatch(&two, &replay, None, block.time).await.unwrap();
+    let replay = prepared.clone().for_order(two.key);
+    executor.dispatch(&two, &replay, Race::default(), block.time).await.unwrap();
     let (block, _) = world.mine().await;
     let outcome = executor.settle(&two, &world, net, block).await.unwrap();
     assert!(matches!(outcome, Some(Outcome::Effective { tx: None, .. })), "{outcome:?}");
@@ -98,7 +98,7 @@ async fn a_quorum_extends_a_pause_that_is_in_force() {
     let short = order(1, &world.guardian_action(0), now);
     let held = world.authorisations(0, 0..1).await;
     let prepared = ready(&executor, &short, &held).await;
-    executor.dispatch(&short, &prepared, None, now).await.unwrap();
+    executor.dispatch(&short, &prepared, Race::default(), now).await.unwrap();
     let (block, base_fee) = world.mine().await;
     executor.settle(&short, &world, world.net.as_ref(), block).await.unwrap().unwrap();
     executor.tend(block, base_fee).await;
@@ -108,7 +108,7 @@ async fn a_quorum_extends_a_pause_that_is_in_force() {
     let held = world.authorisations(1, 10..11).await;
     let prepared = ready(&executor, &long, &held).await;
     assert!(prepared.held_before);
-    executor.dispatch(&long, &prepared, None, block.time).await.unwrap();
+    executor.dispatch(&long, &prepared, Race::default(), block.time).await.unwrap();
     let settle = |at| executor.settle(&long, &world, world.net.as_ref(), at);
     assert_eq!(settle(block).await.unwrap(), None, "it held before: only inclusion counts");
     let (block, _) = world.mine().await;
@@ -135,10 +135,10 @@ async fn a_scoped_key_pauses_a_legacy_contract_with_its_stuck_transaction_replac
     assert_eq!(prepared.relayers, [holder]);
 
     // Somebody uses the relayer's key elsewhere: its nonce is read again.
-    executor.sign(&one, &prepared, None, now).await.unwrap();
+    executor.sign(&one, &prepared, Race::default(), now).await.unwrap();
     world.transact(holder, Some(Address::repeat_byte(9)), Vec::new()).await;
     world.ask("evm_setAutomine", json!([false])).await;
-    let sent = executor.dispatch(&one, &prepared, None, now).await.unwrap();
+    let sent = executor.dispatch(&one, &prepared, Race::default(), now).await.unwrap();
     assert!(sent.accepted());
     assert_eq!(sent.sent().next().unwrap().nonce, 1);
 
@@ -172,7 +172,7 @@ async fn a_warm_order_goes_out_without_a_question() {
     let one = order(1, &action, now);
     let start = Instant::now();
     let prepared = ready(&executor, &one, &Authorisations::default()).await;
-    let sent = executor.dispatch(&one, &prepared, None, now).await.unwrap();
+    let sent = executor.dispatch(&one, &prepared, Race::default(), now).await.unwrap();
     let took = start.elapsed();
     assert!(sent.accepted());
     eprintln!("warm dispatch on two lanes: {took:?}, one question: {floor:?} (debug build)");

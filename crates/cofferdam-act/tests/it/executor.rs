@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::support::*;
 use alloy::primitives::{Bytes, U256, keccak256};
 use cofferdam_act::{
-    DeliveryState, DispatchError, Executor, Policy, Preparation, PrepareError, Ready, SetupError,
+    DeliveryState, DispatchError, Executor, Policy, Preparation, PrepareError, Race, Ready,
+    SetupError,
 };
 use cofferdam_core::{
     ChainId,
@@ -35,10 +36,11 @@ async fn an_order_goes_out_on_two_lanes_and_is_settled_by_state() {
     let executor = executor(&net, 3);
     let order = order(1, guardian_call());
     let ready = ready(&executor, &order).await;
-    assert_eq!(ready.prepared.gas_limit, 104_000);
-    assert_eq!(ready.prepared.effect_simulated, Some(true));
-    assert_eq!(ready.prepared.key, order.key);
-    let sent = executor.dispatch(&order, &ready, Some(40 * GWEI), NOW).await.unwrap();
+    assert_eq!(ready.gas_limit, 104_000);
+    assert_eq!(ready.effect_simulated, Some(true));
+    assert_eq!(ready.key(), order.key);
+    let sent =
+        executor.dispatch(&order, &ready, Race::from_tip(Some(40 * GWEI)), NOW).await.unwrap();
     assert!(sent.accepted());
     assert_eq!(sent.deliveries.len(), 2);
     net.with(|it| {
@@ -64,8 +66,9 @@ async fn dispatching_twice_is_dispatching_once() {
     let executor = executor(&net, 3);
     let order = order(1, guardian_call());
     let ready = ready(&executor, &order).await;
-    let first = executor.dispatch(&order, &ready, None, NOW).await.unwrap();
-    let again = executor.dispatch(&order, &ready, Some(90 * GWEI), NOW).await.unwrap();
+    let first = executor.dispatch(&order, &ready, Race::default(), NOW).await.unwrap();
+    let again =
+        executor.dispatch(&order, &ready, Race::from_tip(Some(90 * GWEI)), NOW).await.unwrap();
     assert_eq!(first, again);
     net.with(|it| {
         assert_eq!((it.pool.len(), it.account_reads), (2, 3));
@@ -74,8 +77,8 @@ async fn dispatching_twice_is_dispatching_once() {
     // Also after it landed, and concurrently.
     net.mine(|_| true);
     let (a, b) = tokio::join!(
-        executor.dispatch(&order, &ready, None, NOW),
-        executor.dispatch(&order, &ready, None, NOW)
+        executor.dispatch(&order, &ready, Race::default(), NOW),
+        executor.dispatch(&order, &ready, Race::default(), NOW)
     );
     assert_eq!(a.unwrap(), b.unwrap());
     assert!(net.with(|it| it.pool.is_empty()));
@@ -87,9 +90,9 @@ async fn what_is_signed_for_the_journal_is_what_is_sent() {
     let executor = executor(&net, 2);
     let order = order(1, guardian_call());
     let ready = ready(&executor, &order).await;
-    let intent = executor.sign(&order, &ready, None, NOW).await.unwrap();
+    let intent = executor.sign(&order, &ready, Race::default(), NOW).await.unwrap();
     assert!(net.with(|it| it.sends.is_empty()));
-    let sent = executor.dispatch(&order, &ready, None, NOW).await.unwrap();
+    let sent = executor.dispatch(&order, &ready, Race::default(), NOW).await.unwrap();
     assert_eq!(intent, sent.sent().cloned().collect::<Vec<_>>());
 }
 
@@ -101,11 +104,11 @@ async fn a_lost_answer_is_no_refusal_and_the_retry_sends_the_same_bytes() {
     let ready = ready(&executor, &order).await;
     for script in [Script::LoseAnswer, Script::Deaf] {
         net.with(|it| it.script.push_back(script));
-        let lost = executor.dispatch(&order, &ready, None, NOW).await.unwrap();
+        let lost = executor.dispatch(&order, &ready, Race::default(), NOW).await.unwrap();
         assert!(!lost.accepted());
         assert!(matches!(lost.deliveries[0].state, DeliveryState::Unknown { .. }));
     }
-    let again = executor.dispatch(&order, &ready, None, NOW).await.unwrap();
+    let again = executor.dispatch(&order, &ready, Race::default(), NOW).await.unwrap();
     assert!(again.accepted());
     net.with(|it| {
         assert!(it.sends.windows(2).all(|it| it[0] == it[1]), "{:?}", it.sends);
@@ -142,7 +145,7 @@ async fn an_effect_that_cannot_be_told_is_not_claimed() {
     net.with(|it| it.tells_after = false);
     let executor = executor(&net, 1);
     let ready = ready(&executor, &order(1, guardian_call())).await;
-    assert_eq!(ready.prepared.effect_simulated, None);
+    assert_eq!(ready.effect_simulated, None);
 }
 
 #[tokio::test]
@@ -181,7 +184,7 @@ async fn a_longer_pause_on_top_is_settled_only_by_our_own_inclusion() {
     let found = executor.prepare(&order, &held, NOW).await.unwrap();
     let Preparation::Ready(ready) = found else { panic!("{found:?}") };
     assert!(ready.held_before);
-    executor.dispatch(&order, &ready, None, NOW).await.unwrap();
+    executor.dispatch(&order, &ready, Race::default(), NOW).await.unwrap();
     let settle = |at| executor.settle(&order, net.as_ref(), net.as_ref(), at);
     assert_eq!(settle(net.at(100)).await.unwrap(), None);
     // Our transaction lands and succeeds (the scripted chain only lets it if it was not paused).
@@ -203,7 +206,7 @@ async fn the_wrong_chain_is_refused_everywhere() {
     let held = authorisations(1).await;
     let error = executor.prepare(&foreign, &held, NOW).await.unwrap_err();
     assert!(matches!(error, PrepareError::WrongChain { .. }));
-    let error = executor.dispatch(&foreign, &ready, None, NOW).await.unwrap_err();
+    let error = executor.dispatch(&foreign, &ready, Race::default(), NOW).await.unwrap_err();
     assert!(matches!(error, DispatchError::WrongChain { .. }));
     assert!(net.with(|it| it.sends.is_empty()));
 }
@@ -215,9 +218,9 @@ async fn an_expired_order_and_a_foreign_preparation_are_not_sent() {
     let (one, two) = (order(1, guardian_call()), order(2, guardian_call()));
     let ready = ready(&executor, &one).await;
     let late = NOW.plus_ms(600_001);
-    let error = executor.dispatch(&one, &ready, None, late).await.unwrap_err();
+    let error = executor.dispatch(&one, &ready, Race::default(), late).await.unwrap_err();
     assert!(matches!(error, DispatchError::Expired { .. }));
-    let error = executor.dispatch(&two, &ready, None, NOW).await.unwrap_err();
+    let error = executor.dispatch(&two, &ready, Race::default(), NOW).await.unwrap_err();
     assert!(matches!(error, DispatchError::WrongOrder));
 }
 
@@ -233,7 +236,7 @@ async fn a_stuck_lane_is_replaced_at_its_nonce_and_then_another_joins() {
     let networks: Vec<Arc<dyn Broadcaster>> = vec![Arc::clone(&net) as _];
     let executor_one = Executor::new(CHAIN, networks, relayers(2), only_one).unwrap();
     drop(executor);
-    let first = executor_one.dispatch(&order, &ready, None, NOW).await.unwrap();
+    let first = executor_one.dispatch(&order, &ready, Race::default(), NOW).await.unwrap();
     let fees = |it: &cofferdam_core::order::Sent| {
         (it.nonce, it.max_fee_per_gas, it.max_priority_fee_per_gas)
     };
@@ -262,7 +265,7 @@ async fn replacement_stops_at_the_fee_budget() {
     let mut order = order(1, guardian_call());
     let ready = ready(&executor, &order).await;
     order.fee_budget_wei = U256::from(104_000u128 * 30 * GWEI);
-    executor.dispatch(&order, &ready, None, NOW).await.unwrap();
+    executor.dispatch(&order, &ready, Race::default(), NOW).await.unwrap();
     for _ in 0..6 {
         let (head, base) = net.mine(|_| false);
         executor.tend(head, base).await;
@@ -275,9 +278,8 @@ async fn replacement_stops_at_the_fee_budget() {
     });
     order.fee_budget_wei = U256::from(104_000u128 * 11 * GWEI);
     let poor = Order { key: cofferdam_core::OrderKey(Default::default()), ..order };
-    let mut ready = ready;
-    ready.prepared.key = poor.key;
-    let error = executor.dispatch(&poor, &ready, None, NOW).await.unwrap_err();
+    let ready = ready.for_order(poor.key);
+    let error = executor.dispatch(&poor, &ready, Race::default(), NOW).await.unwrap_err();
     assert!(matches!(error, DispatchError::Budget(_)), "{error}");
 }
 
@@ -287,12 +289,12 @@ async fn a_used_nonce_is_read_again_and_only_then() {
     let executor = executor(&net, 1);
     let order = order(1, guardian_call());
     let ready = ready(&executor, &order).await;
-    executor.sign(&order, &ready, None, NOW).await.unwrap();
+    executor.sign(&order, &ready, Race::default(), NOW).await.unwrap();
     assert_eq!(net.with(|it| it.account_reads), 1);
     // Somebody used the relayer's key elsewhere.
     let relayer = executor.relayers()[0];
     net.with(|it| it.nonces.insert(relayer, 4));
-    let sent = executor.dispatch(&order, &ready, None, NOW).await.unwrap();
+    let sent = executor.dispatch(&order, &ready, Race::default(), NOW).await.unwrap();
     assert!(sent.accepted());
     assert_eq!(sent.sent().next().unwrap().nonce, 4);
     assert_eq!(net.with(|it| it.account_reads), 2);
@@ -305,9 +307,9 @@ async fn a_nonce_that_our_own_transaction_used_is_success() {
     let order = order(1, guardian_call());
     let ready = ready(&executor, &order).await;
     net.with(|it| it.script.push_back(Script::LoseAnswer));
-    executor.dispatch(&order, &ready, None, NOW).await.unwrap();
+    executor.dispatch(&order, &ready, Race::default(), NOW).await.unwrap();
     net.mine(|_| true);
-    let again = executor.dispatch(&order, &ready, None, NOW).await.unwrap();
+    let again = executor.dispatch(&order, &ready, Race::default(), NOW).await.unwrap();
     assert!(again.accepted());
     assert_eq!(net.with(|it| it.nonces.values().copied().collect::<Vec<_>>()), [1]);
     assert!(net.with(|it| it.pool.is_empty()));
@@ -321,16 +323,13 @@ async fn a_broke_relayer_is_passed_over_and_all_broke_is_an_error() {
     let ready = ready(&executor, &order).await;
     let relayers = executor.relayers();
     net.with(|it| it.broke = relayers[..2].to_vec());
-    let sent = executor.dispatch(&order, &ready, None, NOW).await.unwrap();
+    let sent = executor.dispatch(&order, &ready, Race::default(), NOW).await.unwrap();
     let from: Vec<_> = sent.sent().map(|it| it.relayer.address).collect();
     assert_eq!(from, [relayers[2]]);
     let other = crate::support::order(2, guardian_call());
-    let ready = Ready {
-        prepared: cofferdam_core::order::Prepared { key: other.key, ..ready.prepared },
-        ..ready
-    };
+    let ready = ready.for_order(other.key);
     net.with(|it| it.broke = relayers.clone());
-    let error = executor.dispatch(&other, &ready, None, NOW).await.unwrap_err();
+    let error = executor.dispatch(&other, &ready, Race::default(), NOW).await.unwrap_err();
     let text = error.to_string();
     assert!(text.contains("insufficient funds"), "{text}");
 }
@@ -342,7 +341,7 @@ async fn an_underpriced_replacement_is_raised_at_once() {
     let order = order(1, guardian_call());
     let ready = ready(&executor, &order).await;
     net.with(|it| it.script.push_back(Script::Refuse(BroadcastError::Underpriced)));
-    let sent = executor.dispatch(&order, &ready, None, NOW).await.unwrap();
+    let sent = executor.dispatch(&order, &ready, Race::default(), NOW).await.unwrap();
     assert!(sent.accepted());
     assert_eq!(sent.deliveries[0].sent.max_priority_fee_per_gas, 3_375_000_000);
     let in_flight = executor.in_flight(order.key);
@@ -361,7 +360,7 @@ async fn a_direct_call_goes_out_only_by_relayers_that_hold_the_role() {
     let order = order(1, call);
     let ready = ready(&executor, &order).await;
     assert_eq!(ready.relayers, [holder]);
-    let sent = executor.dispatch(&order, &ready, None, NOW).await.unwrap();
+    let sent = executor.dispatch(&order, &ready, Race::default(), NOW).await.unwrap();
     assert_eq!(sent.sent().map(|it| it.relayer.address).collect::<Vec<_>>(), [holder]);
     net.with(|it| it.role = Some(TARGET));
     let error = executor.prepare(&order, &authorisations(0).await, NOW).await.unwrap_err();
@@ -375,16 +374,15 @@ async fn a_second_order_takes_idle_lanes_and_a_leftover_nonce_is_outbid() {
     let (one, two, three) =
         (order(1, guardian_call()), order(2, guardian_call()), order(3, guardian_call()));
     let ready_one = ready(&executor, &one).await;
-    let mut prepared = ready_one.clone();
-    executor.dispatch(&one, &ready_one, None, NOW).await.unwrap();
-    prepared.prepared.key = two.key;
-    let second = executor.dispatch(&two, &prepared, None, NOW).await.unwrap();
+    executor.dispatch(&one, &ready_one, Race::default(), NOW).await.unwrap();
+    let prepared = ready_one.clone().for_order(two.key);
+    let second = executor.dispatch(&two, &prepared, Race::default(), NOW).await.unwrap();
     let relayers = executor.relayers();
     assert_eq!(second.sent().map(|it| it.relayer.address).collect::<Vec<_>>(), [relayers[2]]);
     // The first order is vetoed: its transactions stay in the pool, their nonces are taken over.
     executor.finish(one.key);
-    prepared.prepared.key = three.key;
-    let third = executor.dispatch(&three, &prepared, None, NOW).await.unwrap();
+    let prepared = ready_one.for_order(three.key);
+    let third = executor.dispatch(&three, &prepared, Race::default(), NOW).await.unwrap();
     assert!(third.accepted());
     assert!(third.sent().all(|it| it.nonce == 0 && it.max_priority_fee_per_gas > 3 * GWEI));
     assert_eq!(net.with(|it| it.pool.len()), 3);
@@ -396,7 +394,7 @@ async fn reverted_transactions_and_time_end_an_order() {
     let executor = executor(&net, 1);
     let order = order(1, guardian_call());
     let ready = ready(&executor, &order).await;
-    executor.dispatch(&order, &ready, None, NOW).await.unwrap();
+    executor.dispatch(&order, &ready, Race::default(), NOW).await.unwrap();
     net.with(|it| it.succeed = false);
     let (block, _) = net.mine(|_| true);
     let outcome = executor.settle(&order, net.as_ref(), net.as_ref(), block).await.unwrap();
@@ -414,12 +412,12 @@ async fn a_restart_signs_the_same_bytes_again() {
     let order = order(1, guardian_call());
     let before = executor(&net, 2);
     let ready = ready(&before, &order).await;
-    let sent: Vec<_> =
-        before.dispatch(&order, &ready, None, NOW).await.unwrap().sent().cloned().collect();
+    let done = before.dispatch(&order, &ready, Race::default(), NOW).await.unwrap();
+    let sent: Vec<_> = done.sent().cloned().collect();
     drop(before);
     let after = executor(&net, 2);
-    after.resume(&order, &ready, &sent).await.unwrap();
-    let again = after.dispatch(&order, &ready, None, NOW).await.unwrap();
+    assert_eq!(after.resume(&order, &done.prepared, &sent).await.unwrap(), 2);
+    let again = after.dispatch(&order, &ready, Race::default(), NOW).await.unwrap();
     assert!(again.accepted());
     assert_eq!(again.sent().cloned().collect::<Vec<_>>(), sent);
     assert_eq!(net.with(|it| it.pool.len()), 2);
@@ -431,7 +429,7 @@ async fn a_reorganised_transaction_is_sent_again_unchanged() {
     let executor = executor(&net, 1);
     let order = order(1, guardian_call());
     let ready = ready(&executor, &order).await;
-    let sent = executor.dispatch(&order, &ready, None, NOW).await.unwrap();
+    let sent = executor.dispatch(&order, &ready, Race::default(), NOW).await.unwrap();
     let (head, base) = net.mine(|_| true);
     assert!(executor.tend(head, base).await.is_empty());
     net.with(|it| {
@@ -453,7 +451,7 @@ async fn every_network_hears_it_and_one_yes_is_enough() {
     let executor = Executor::new(CHAIN, networks, relayers(1), Policy::default()).unwrap();
     let order = order(1, guardian_call());
     let ready = ready(&executor, &order).await;
-    let sent = executor.dispatch(&order, &ready, None, NOW).await.unwrap();
+    let sent = executor.dispatch(&order, &ready, Race::default(), NOW).await.unwrap();
     assert!(sent.accepted());
     assert_eq!(hears.with(|it| it.pool.len()), 1);
     // A lying nonce does not win against the majority.
@@ -463,6 +461,6 @@ async fn every_network_hears_it_and_one_yes_is_enough() {
     let networks: Vec<Arc<dyn Broadcaster>> =
         vec![liar as _, Arc::clone(&deaf) as _, Arc::clone(&hears) as _];
     let executor = Executor::new(CHAIN, networks, relayers(1), Policy::default()).unwrap();
-    let signed = executor.sign(&order, &ready, None, NOW).await.unwrap();
+    let signed = executor.sign(&order, &ready, Race::default(), NOW).await.unwrap();
     assert_eq!(signed[0].nonce, 0);
 }

@@ -4,6 +4,8 @@
 mod anvil;
 mod bundle;
 mod executor;
+mod mock;
+mod race;
 mod readiness;
 mod rpc;
 mod safe;

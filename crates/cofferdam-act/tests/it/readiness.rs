@@ -27,6 +27,7 @@ fn action() -> Action {
         cost: Default::default(),
         budget: Budget::default(),
         fee_budget: WeiText(alloy::primitives::U256::from(10u128.pow(17))),
+        fee_share: BasisPoints(1_000),
         valid_for: DurationText(600_000),
         irreversible: false,
         approvals: 1,

@@ -5,7 +5,7 @@ use alloy::{
     sol,
     sol_types::{SolCall, SolValue},
 };
-use cofferdam_act::{Authorisation, Authorisations, Bundle, FeePolicy, Scope, Terms, prove};
+use cofferdam_act::{Authorisation, Authorisations, Bundle, FeePolicy, Race, Scope, Terms, prove};
 use cofferdam_core::{
     AccountId,
     order::Outcome,
@@ -116,7 +116,7 @@ async fn two_owners_of_a_safe_pause_through_the_module() {
     let one = order(1, &action, now);
     let prepared = ready(&executor, &one, &held).await;
     world.ask("evm_setAutomine", json!([false])).await;
-    assert!(executor.dispatch(&one, &prepared, None, now).await.unwrap().accepted());
+    assert!(executor.dispatch(&one, &prepared, Race::default(), now).await.unwrap().accepted());
     let before = net.head().await.unwrap().0;
     assert_eq!(executor.settle(&one, &world, net, before).await.unwrap(), None);
     let (block, _) = world.mine().await;

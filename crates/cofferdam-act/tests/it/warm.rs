@@ -7,7 +7,7 @@ use std::sync::{
 
 use alloy::primitives::{Address, B256, Signature};
 use cofferdam_act::{
-    Authorisations, Executor, Policy, Preparation, PrepareError, SignError, Signer,
+    Authorisations, Executor, Policy, Preparation, PrepareError, Race, SignError, Signer,
 };
 use cofferdam_core::{
     AccountId,
@@ -80,7 +80,7 @@ async fn a_warm_order_asks_nothing_and_signs_nothing_even_if_the_base_fee_rose()
     warm.executor.observe_head(head, 17_000_000_000);
     let ready = hot(&warm).await;
     let now = NOW.plus_ms(60_000);
-    let sent = warm.executor.dispatch(&warm.order, &ready, None, now).await.unwrap();
+    let sent = warm.executor.dispatch(&warm.order, &ready, Race::default(), now).await.unwrap();
     assert!(sent.accepted());
     assert_eq!(sent.deliveries.len(), 2);
     assert_eq!(warm.signed.load(Ordering::Relaxed), 2);
@@ -93,7 +93,11 @@ async fn a_warm_order_asks_nothing_and_signs_nothing_even_if_the_base_fee_rose()
 async fn an_attacker_who_pays_more_than_the_template_is_outbid_by_a_new_signature() {
     let warm = warm().await;
     let ready = hot(&warm).await;
-    let sent = warm.executor.dispatch(&warm.order, &ready, Some(40 * GWEI), NOW).await.unwrap();
+    let sent = warm
+        .executor
+        .dispatch(&warm.order, &ready, Race::from_tip(Some(40 * GWEI)), NOW)
+        .await
+        .unwrap();
     assert_eq!(sent.deliveries[0].sent.max_priority_fee_per_gas, 52 * GWEI);
     assert_eq!(warm.signed.load(Ordering::Relaxed), 4);
 }
@@ -105,7 +109,7 @@ async fn a_used_or_stale_template_is_not_used_again() {
     let late = warm.executor.prepare(&warm.order, &none, NOW.plus_ms(120_001)).await;
     assert!(matches!(late, Err(PrepareError::NoAuthorisation { .. })));
     let ready = hot(&warm).await;
-    warm.executor.dispatch(&warm.order, &ready, None, NOW).await.unwrap();
+    warm.executor.dispatch(&warm.order, &ready, Race::default(), NOW).await.unwrap();
     let second = warm.executor.prepare(&warm.order, &none, NOW).await;
     assert!(matches!(second, Err(PrepareError::NoAuthorisation { .. })));
 }

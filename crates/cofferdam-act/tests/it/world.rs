@@ -266,6 +266,7 @@ pub fn action(call: ActionCall) -> Action {
         cost: Default::default(),
         budget: Budget::default(),
         fee_budget: WeiText(U256::from(5 * 10u128.pow(17))),
+        fee_share: BasisPoints(1_000),
         valid_for: DurationText(600_000),
         irreversible: false,
         approvals: 1,

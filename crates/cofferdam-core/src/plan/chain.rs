@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::DurationText;
+use super::{Builder, DurationText};
 use crate::ChainId;
 
 /// A chain that is watched.
@@ -28,6 +28,9 @@ pub struct Chain {
     /// Whether pending transactions are watched.
     #[serde(default)]
     pub pending: bool,
+    /// Block builders and private relays that take containment transactions.
+    #[serde(default)]
+    pub builders: Vec<Builder>,
     /// Endpoints that must agree on a block's hash and receipts root before an order that does not
     /// expire by itself goes out for it. Left out: two, or one if the chain has a single endpoint.
     /// For an order that expires by itself one is always enough.

@@ -215,7 +215,7 @@ fn notifier(notifier: &super::Notifier) -> String {
         Stage::Provisional => "once it is in a block",
         Stage::Final => "once it is final",
     };
-    let kind = notifier.kind.word();
+    let kind = notifier.channel.word();
     format!("{} ({kind}): what is {} or worse, {stage}", notifier.id, notifier.severity)
 }
 

@@ -6,7 +6,7 @@ use alloy_primitives::{Address, B256};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AssetId, BasisPoints, Chain, DurationText, Notifier, UsdText, WeiText};
+use super::{AssetId, BasisPoints, Chain, DurationText, Notifier, Relayer, UsdText, WeiText};
 use crate::{AccountId, ChainId, Stage};
 
 /// The response plan.
@@ -147,9 +147,13 @@ pub struct Action {
     /// How often it may be used.
     #[serde(default)]
     pub budget: Budget,
-    /// The most to spend on fees for one order.
+    /// What may be spent on fees for one order, however little is at risk.
     #[serde(default = "default_fee_budget")]
     pub fee_budget: WeiText,
+    /// Share of the value at risk that may be spent on fees, if that is more than `fee-budget` and the
+    /// plan has a price of the chain's native asset.
+    #[serde(default = "default_fee_share")]
+    pub fee_share: BasisPoints,
     /// How long an undispatched order stays valid.
     #[serde(default = "default_order_ttl")]
     pub valid_for: DurationText,
@@ -313,41 +317,6 @@ pub struct Verify {
     pub expect: String,
 }
 
-/// An account that sends containment transactions and nothing else.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Relayer {
-    /// Short name, unique in the plan.
-    pub id: String,
-    /// Its account.
-    pub account: AccountId,
-    /// Where its key is.
-    pub key: KeySource,
-}
-
-/// Where a key comes from. Never the key itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(
-    tag = "from",
-    deny_unknown_fields,
-    rename_all = "kebab-case",
-    rename_all_fields = "kebab-case"
-)]
-pub enum KeySource {
-    /// A keystore file (Web3 Secret Storage v3); the password comes from the environment.
-    Keystore {
-        /// Path, relative to the plan.
-        path: String,
-        /// Name of the environment variable with the password.
-        password_env: String,
-    },
-    /// The environment.
-    Env {
-        /// Name of the variable with the private key in hex.
-        name: String,
-    },
-}
-
 /// How findings become a decision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -478,6 +447,9 @@ fn default_stops() -> BasisPoints {
 }
 fn default_fee_budget() -> WeiText {
     WeiText(alloy_primitives::U256::from(500_000_000_000_000_000u64))
+}
+fn default_fee_share() -> BasisPoints {
+    BasisPoints(1_000)
 }
 fn default_order_ttl() -> DurationText {
     DurationText(600_000)

@@ -29,13 +29,11 @@ detector = "external"
 mode = "one-click"
 [[notifiers]]
 id = "pager"
-kind = "pagerduty"
-address = "env:PAGER"
+channel = { to = "webhook", url = "env:PAGER", secret-env = "PAGER_KEY" }
 stage = "provisional"
 [[notifiers]]
 id = "channel"
-kind = "slack"
-address = "env:CHANNEL"
+channel = { to = "slack", url = "env:CHANNEL" }
 severity = "low"
 [[actions]]
 id = "pause-vault"

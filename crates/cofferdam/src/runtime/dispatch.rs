@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use alloy_primitives::{Address, Bytes};
-use cofferdam_act::{Authorisations, Executor, Preparation};
+use cofferdam_act::{Authorisations, Bid, Executor, Preparation, Race};
 use cofferdam_core::{
     BlockRef, ChainId, Timestamp,
     order::{Order, Outcome, Prepared, Sent},
@@ -58,10 +58,14 @@ impl Hands {
                 return Ok((prepared, Vec::new()));
             }
         };
-        let tip = order.outbid.map(|it| it.max_priority_fee_per_gas);
-        let dispatch = hand.executor.dispatch(order, &ready, tip, now).await;
+        let bid = order
+            .outbid
+            .map(|it| Bid { tip: it.max_priority_fee_per_gas, max_fee: it.max_fee_per_gas });
+        let race = Race { bid, ..Race::default() };
+        let dispatch = hand.executor.dispatch(order, &ready, race, now).await;
         let dispatch = dispatch.map_err(|it| chain_of(&it))?;
-        Ok((ready.prepared, dispatch.sent().cloned().collect()))
+        let sent = dispatch.sent().cloned().collect();
+        Ok((dispatch.prepared, sent))
     }
 }
 

@@ -228,7 +228,7 @@ impl Check<'_> {
         self.require(known, &field("expect"), "this is nothing a call can answer", hint);
     }
 
-    fn folder(&mut self, path: &[Step<'_>], text: &str) {
+    pub(super) fn folder(&mut self, path: &[Step<'_>], text: &str) {
         if let Err(it) = secrets::relative_path(text) {
             self.report(path, it.message, it.hint);
         }

@@ -4,7 +4,7 @@
 
 mod actions;
 mod entities;
-mod notifiers;
+mod reach;
 mod secrets;
 
 use std::collections::BTreeSet;
@@ -32,6 +32,7 @@ pub fn check(plan: &Plan, map: &SourceMap) -> Vec<PlanError> {
     check.rules();
     check.actions();
     check.relayers();
+    check.builders();
     check.notifiers();
     check.decision();
     check.calendar();
