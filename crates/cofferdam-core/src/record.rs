@@ -134,6 +134,13 @@ pub enum Record {
         /// One entry per relayer lane used.
         sent: Vec<Sent>,
     },
+    /// What was out for an order was replaced at a higher price, or sent on another lane as well.
+    Replaced {
+        /// Which.
+        key: OrderKey,
+        /// What is out now beside what was sent before.
+        sent: Vec<Sent>,
+    },
     /// An attempt to hand an order to the network failed; it will be tried again.
     DispatchFailed {
         /// Which.

@@ -77,12 +77,16 @@ pub(crate) fn apply(
             state.chain_mut(*chain).blind = Some(Blindness { from: *from, because, since });
         }
         Record::Sighted { chain, .. } => state.chain_mut(*chain).blind = None,
-        Record::Started { .. } | Record::Alerted { .. } | Record::Readiness { .. } => {}
+        Record::Readiness { action, because, .. } => {
+            state.readiness.insert(action.clone(), because.clone());
+        }
+        Record::Started { .. } | Record::Alerted { .. } => {}
         Record::Intended { .. }
         | Record::Approved { .. }
         | Record::Vetoed { .. }
         | Record::Held { .. }
         | Record::Dispatched { .. }
+        | Record::Replaced { .. }
         | Record::DispatchFailed { .. }
         | Record::Reopened { .. }
         | Record::Settled { .. } => apply_order(state, plan, at, record),
@@ -125,6 +129,7 @@ fn apply_order(state: &mut State, plan: &Plan, at: Timestamp, record: &Record) {
                 held: None,
                 attempts: 0,
                 tried_at: None,
+                prepared: None,
                 sent: Vec::new(),
                 outcome: None,
             };
@@ -155,11 +160,17 @@ fn apply_order(state: &mut State, plan: &Plan, at: Timestamp, record: &Record) {
                 it.outcome = Some(Outcome::Vetoed { by: by.clone() });
             }
         }
-        Record::Dispatched { key, attempt, sent, .. } => {
+        Record::Dispatched { key, attempt, prepared, sent } => {
             if let Some(it) = state.orders.get_mut(key) {
                 it.attempts = *attempt;
                 it.tried_at = Some(at);
                 it.held = None;
+                it.prepared = Some(prepared.clone());
+                it.sent.extend(sent.iter().cloned());
+            }
+        }
+        Record::Replaced { key, sent } => {
+            if let Some(it) = state.orders.get_mut(key) {
                 it.sent.extend(sent.iter().cloned());
             }
         }

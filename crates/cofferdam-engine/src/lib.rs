@@ -25,7 +25,7 @@ mod step;
 use std::collections::BTreeMap;
 
 use cofferdam_core::{
-    Alert, AlertId, ChainId, Finding, IncidentId, Observation, OrderKey, Record, Timestamp,
+    Alert, AlertId, BlockRef, ChainId, Finding, IncidentId, Observation, OrderKey, Record, Timestamp,
     order::{Order, Outcome, Prepared, Sent},
     plan::Plan,
     read::StateRead,
@@ -89,6 +89,27 @@ pub enum Input {
         permanent: bool,
         /// The least wait it asked for, in milliseconds.
         after_ms: Option<u64>,
+    },
+    /// What was out for an order was replaced at a higher price, or sent on another lane as well.
+    Replaced {
+        /// Which.
+        key: OrderKey,
+        /// What is out now beside what was sent before.
+        sent: Vec<Sent>,
+    },
+    /// More endpoints than before vouch for a block.
+    Witnessed {
+        /// The block.
+        block: BlockRef,
+        /// How many.
+        witnesses: u16,
+    },
+    /// A standing authority was proved against the head, or failed the proof.
+    Readiness {
+        /// Id of the action.
+        action: String,
+        /// What is wrong, for people; empty if it would work now.
+        because: Vec<String>,
     },
     /// Time passed.
     Tick,

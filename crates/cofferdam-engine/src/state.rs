@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use cofferdam_core::{
     BlockRef, ChainId, Finding, FindingId, IncidentId, OrderKey, Timestamp, Usd,
     incident::Incident,
-    order::{Order, Outcome, Sent},
+    order::{Order, Outcome, Prepared, Sent},
     record::Memo,
 };
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,9 @@ pub struct State {
     /// Alerts on their way to people.
     #[serde(default)]
     pub outbox: Outbox,
+    /// What is wrong with each action that was once not ready, by action; empty if it is ready again.
+    #[serde(default)]
+    pub readiness: BTreeMap<String, Vec<String>>,
     /// Records since the last snapshot.
     pub records_since_snapshot: u64,
 }
@@ -102,6 +105,9 @@ pub struct OrderState {
     pub attempts: u32,
     /// When it was last tried.
     pub tried_at: Option<Timestamp>,
+    /// What was simulated for the last attempt; `None` before the first.
+    #[serde(default)]
+    pub prepared: Option<Prepared>,
     /// Everything sent for it.
     pub sent: Vec<Sent>,
     /// What became of it.

@@ -100,7 +100,7 @@ impl Step<'_> {
     }
 
     /// The block was evaluated before; more endpoints may vouch for it now.
-    fn on_vouched(&mut self, block: BlockRef, witnesses: u16) {
+    pub(super) fn on_vouched(&mut self, block: BlockRef, witnesses: u16) {
         let trail = self.engine.state.chains.get(&block.chain.0).map(|it| &it.trail);
         let known = trail.and_then(|it| it.iter().find(|it| it.block.hash == block.hash));
         if known.is_some_and(|it| it.witnesses < witnesses) {

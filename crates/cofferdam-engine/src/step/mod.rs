@@ -52,6 +52,9 @@ pub(crate) fn step(engine: &mut Engine, now: Timestamp, input: Input) -> Vec<Eff
         Input::Dispatched { key, prepared, sent } => it.on_dispatched(key, prepared, sent),
         Input::DispatchFailed { key, reason } => it.on_dispatch_failed(key, reason),
         Input::Settled { key, outcome } => it.on_settled(key, outcome),
+        Input::Replaced { key, sent } => it.on_replaced(key, sent),
+        Input::Witnessed { block, witnesses } => it.on_vouched(block, witnesses),
+        Input::Readiness { action, because } => it.on_readiness(action, because),
         Input::Tick => it.expire_pending(),
     }
     it.decide_touched();

@@ -6,7 +6,7 @@ use cofferdam_core::{
     order::{Outcome, Prepared, Sent},
 };
 
-use super::Step;
+use super::{Step, alert::Note};
 use crate::{Effect, OrderState, Release, apply::closed, grounds};
 
 impl Step<'_> {
@@ -99,6 +99,33 @@ impl Step<'_> {
         let Some(it) = self.engine.state.orders.get(&key) else { return };
         let attempt = it.attempts + 1;
         self.record(Record::Dispatched { key, attempt, prepared, sent });
+    }
+
+    /// What is out for an order is known to restore, so that a restart outbids it instead of queueing
+    /// behind it.
+    pub(super) fn on_replaced(&mut self, key: OrderKey, sent: Vec<Sent>) {
+        let known = self.engine.state.orders.get(&key);
+        let fresh = |it: &Sent| known.is_some_and(|order| !order.sent.contains(it));
+        let sent: Vec<Sent> = sent.into_iter().filter(fresh).collect();
+        if !sent.is_empty() {
+            self.record(Record::Replaced { key, sent });
+        }
+    }
+
+    /// Tells people when a standing authority is lost or back. What did not change is not recorded.
+    pub(super) fn on_readiness(&mut self, action: String, because: Vec<String>) {
+        let ready = because.is_empty();
+        let known = self.engine.state.readiness.get(&action);
+        if known.is_some_and(|it| *it == because) || (known.is_none() && ready) {
+            return;
+        }
+        let (kind, text) = match ready {
+            true => (AlertKind::Resolved, format!("{action} would work again")),
+            false => (AlertKind::Raised, format!("{action} would not work now: {}", because.join("; "))),
+        };
+        let dedup = format!("readiness/{action}");
+        self.record(Record::Readiness { action, ready, because });
+        self.tell(Note::of(Severity::Critical, kind, dedup, text));
     }
 
     pub(super) fn on_dispatch_failed(&mut self, key: OrderKey, reason: String) {

@@ -140,7 +140,7 @@ impl Defence {
     }
 
     async fn feed(&mut self, now: Timestamp, input: Input) -> Result<(), StageError> {
-        let carried = self.shell.feed(now, input).await;
+        let carried = self.shell.feed_through(now, input).await;
         let carried = carried.map_err(|it| StageError::Other(it.to_string()))?;
         self.note(now, carried);
         Ok(())

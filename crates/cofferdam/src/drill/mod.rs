@@ -37,7 +37,7 @@ pub use play::Played;
 pub use stage::StageError;
 pub use world::{World, WorldError};
 
-use crate::runtime::{Hand, Hands, Shell, chain_of};
+use crate::runtime::{Hand, Hands, Notifiers, Shell, chain_of};
 use anvil::{AnvilProcess, AnvilWorld};
 use cofferdam_sim::LocalConfig;
 use defence::{Defence, Stopwatch, Timed};
@@ -136,7 +136,12 @@ async fn defend(
     let engine =
         Engine::new(plan, Limits::default()).map_err(|it| StageError::Other(chain_of(&it)))?;
     let clock = Arc::new(Stopwatch::default());
-    let mut shell = Shell::new(engine, journal.clone(), Arc::new(Timed(hands, clock.clone())));
+    let mut shell = Shell::new(
+        engine,
+        journal.clone(),
+        Arc::new(Timed(hands, clock.clone())),
+        Notifiers::new(),
+    );
     let started = shell.start(head, keccak256(drill.plan.as_bytes())).await;
     started.map_err(|it| StageError::Other(chain_of(&it)))?;
     Ok(Defence::new(shell, journal, reader, clock))
