@@ -5,6 +5,7 @@ mod anvil;
 mod bundle;
 mod executor;
 mod mock;
+mod notify;
 mod race;
 mod readiness;
 mod rpc;
