@@ -89,12 +89,15 @@ pub enum NotifyError {
     },
 }
 
+/// A notifier, or why there is none.
+type Opened = Result<Box<dyn Notifier>, NotifyError>;
+
 /// A kind of receiver.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
     /// As written in the plan.
     pub name: &'static str,
-    open: fn(&Opening<'_>) -> Option<Result<Box<dyn Notifier>, NotifyError>>,
+    open: fn(&Opening<'_>) -> Option<Opened>,
 }
 
 /// Every kind, sorted by name.
@@ -114,7 +117,7 @@ pub static KINDS: &[Kind] = &[
 ///
 /// # Errors
 /// [`NotifyError`].
-pub fn open(it: &plan::Notifier, wiring: &Wiring<'_>) -> Result<Box<dyn Notifier>, NotifyError> {
+pub fn open(it: &plan::Notifier, wiring: &Wiring<'_>) -> Opened {
     let opening = Opening { id: &it.id, channel: &it.channel, wiring };
     let opened = KINDS.iter().find_map(|kind| (kind.open)(&opening));
     // Every channel has its kind: a test holds that.

@@ -1,6 +1,7 @@
 //! Tests of the crate from outside, in one binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "tests")]
 
+mod alertmanager;
 mod anvil;
 mod bundle;
 mod executor;
