@@ -78,20 +78,40 @@ impl Http {
 
     /// With `path` appended to the URL's.
     pub(crate) fn at(mut self, path: &str) -> Self {
-        let base = self.url.path().trim_end_matches('/');
-        let whole = format!("{base}{path}");
-        self.url.set_path(&whole);
+        self.url = self.below(path);
         self
     }
 
-    /// Posts `body`, or puts it.
-    pub(crate) fn send(
+    /// With one more parameter in the query.
+    pub(crate) fn query(mut self, name: &str, value: &str) -> Self {
+        self.url.query_pairs_mut().append_pair(name, value);
+        self
+    }
+
+    /// With one more word that must not get out.
+    pub(crate) fn hiding(mut self, secret: &str) -> Self {
+        self.redactor.add(secret);
+        self
+    }
+
+    /// Posts `body`.
+    pub(crate) fn post(
         &self,
-        method: reqwest::Method,
         headers: &[(&'static str, String)],
         body: Vec<u8>,
     ) -> impl Future<Output = Result<Reply, &'static str>> + Send + 'static {
-        let mut request = self.client.request(method, self.url.clone()).body(body);
+        self.send_to(reqwest::Method::POST, "", headers, body)
+    }
+
+    /// Sends `body` to the URL with `path` appended.
+    pub(crate) fn send_to(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        headers: &[(&'static str, String)],
+        body: Vec<u8>,
+    ) -> impl Future<Output = Result<Reply, &'static str>> + Send + 'static {
+        let mut request = self.client.request(method, self.below(path)).body(body);
         for (name, value) in headers {
             request = request.header(*name, value);
         }
@@ -113,15 +133,6 @@ impl Http {
         }
     }
 
-    /// As [`Self::send`], with POST.
-    pub(crate) fn post(
-        &self,
-        headers: &[(&'static str, String)],
-        body: Vec<u8>,
-    ) -> impl Future<Output = Result<Reply, &'static str>> + Send + 'static {
-        self.send(reqwest::Method::POST, headers, body)
-    }
-
     /// `text` without what the URL holds, cut and printable.
     pub(crate) fn clean(&self, text: &str) -> String {
         self.redactor.clean(text)
@@ -129,6 +140,16 @@ impl Http {
 
     pub(crate) fn redactor(&self) -> &Redactor {
         &self.redactor
+    }
+
+    fn below(&self, path: &str) -> reqwest::Url {
+        let mut url = self.url.clone();
+        if !path.is_empty() {
+            // What is percent-encoded stays so.
+            let whole = format!("{}{path}", url.path().trim_end_matches('/'));
+            url.set_path(&whole);
+        }
+        url
     }
 }
 

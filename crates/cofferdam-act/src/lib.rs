@@ -1,4 +1,4 @@
-//! Executors: prepare, dispatch and settle orders; signers and relayer lanes.
+//! Executors: prepare, dispatch and settle orders; signers and relayer lanes; notifiers.
 //!
 //! **Architecture invariant:** nothing here decides. An order comes in with its exact call, its
 //! effect and its budget; this crate finds an authorisation for it, simulates, signs, sends, and reads
@@ -11,6 +11,7 @@ mod abi;
 pub mod bundle;
 pub mod executor;
 mod http;
+pub mod notify;
 pub mod readiness;
 pub mod relay;
 pub mod revert;

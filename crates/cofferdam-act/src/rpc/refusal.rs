@@ -46,6 +46,13 @@ impl Redactor {
         Self(parts.into_iter().filter(|it| !it.is_empty()).collect())
     }
 
+    /// One more word to remove, however short.
+    pub(crate) fn add(&mut self, secret: &str) {
+        if !secret.is_empty() {
+            self.0.insert(0, secret.to_owned());
+        }
+    }
+
     pub(crate) fn clean(&self, text: &str) -> String {
         let text = self.0.iter().fold(text.to_owned(), |text, part| text.replace(part, "…"));
         let printable = |it: char| if it.is_control() { ' ' } else { it };
