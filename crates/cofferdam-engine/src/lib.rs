@@ -25,7 +25,8 @@ mod step;
 use std::collections::BTreeMap;
 
 use cofferdam_core::{
-    Alert, AlertId, BlockRef, ChainId, Finding, IncidentId, Observation, OrderKey, Record, Timestamp,
+    Alert, AlertId, BlockRef, ChainId, Finding, IncidentId, Observation, OrderKey, Record,
+    Timestamp,
     order::{Order, Outcome, Prepared, Sent},
     plan::Plan,
     read::StateRead,

@@ -26,8 +26,9 @@ impl Executor {
     /// Looks after every transaction in flight, at a new `head` with `base_fee` in wei. What is not
     /// in a block one head after it was sent is replaced: +12.5 %, then +25 %; after two
     /// replacements another lane joins. What only builders know is offered again unchanged, and to
-    /// everybody once its time is up. Returns what was sent, to be journaled. Cancel-safe.
-    pub async fn tend(&self, head: BlockRef, base_fee: u64) -> Vec<Delivery> {
+    /// everybody once its time is up. Returns what was sent and for which order, to be journaled.
+    /// Cancel-safe.
+    pub async fn tend(&self, head: BlockRef, base_fee: u64) -> Vec<(OrderKey, Delivery)> {
         self.observe_head(head, base_fee);
         let flights = {
             let mut book = self.book();
@@ -35,8 +36,12 @@ impl Executor {
             book.flights.clone()
         };
         let tended = flights.into_iter().map(|it| {
+            let order = it.order;
             let one = self.tend_one(it, head.number, base_fee);
-            async move { tokio::time::timeout(TEND_TIMEOUT, one).await.unwrap_or_default() }
+            async move {
+                let sent = tokio::time::timeout(TEND_TIMEOUT, one).await.unwrap_or_default();
+                sent.into_iter().map(move |it| (order, it))
+            }
         });
         join_all(tended).await.into_iter().flatten().collect()
     }

@@ -90,8 +90,12 @@ impl RpcBroadcaster {
         Self::open(url.trim().to_owned(), chain).await
     }
 
-    // No borrowed environment here: this future crosses threads.
-    async fn open(url: String, chain: ChainId) -> Result<Self, ConnectError> {
+    /// Connects to a URL that needs no look-up, and checks that it serves `chain`. The future may
+    /// cross threads.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub async fn open(url: String, chain: ChainId) -> Result<Self, ConnectError> {
         let redactor = Redactor::of(&url);
         let late = |_| ConnectError::Unavailable { because: "no connection in time".into() };
         let connecting = tokio::time::timeout(CONNECT_TIMEOUT, client(&url));

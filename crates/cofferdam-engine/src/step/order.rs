@@ -121,7 +121,9 @@ impl Step<'_> {
         }
         let (kind, text) = match ready {
             true => (AlertKind::Resolved, format!("{action} would work again")),
-            false => (AlertKind::Raised, format!("{action} would not work now: {}", because.join("; "))),
+            false => {
+                (AlertKind::Raised, format!("{action} would not work now: {}", because.join("; ")))
+            }
         };
         let dedup = format!("readiness/{action}");
         self.record(Record::Readiness { action, ready, because });

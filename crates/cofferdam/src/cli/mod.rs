@@ -10,6 +10,7 @@ pub mod plan;
 mod readiness;
 mod replay;
 mod run;
+mod wire;
 
 use std::{path::PathBuf, process::ExitCode};
 

@@ -1,20 +1,12 @@
 //! `cofferdam readiness`: proves every standing authority against the head.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 use cofferdam_act::{FeePolicy, Readiness, prove};
-use cofferdam_observe::rpc::{EndpointPool, RpcReader};
 
-use super::{
-    CliError, Output,
-    plan::load,
-    run::{authorisations, endpoints, hand},
-};
+use super::{CliError, Output, plan::load, wire};
 use crate::runtime::now;
-
-/// Time limit of one state request.
-const STATE_TIMEOUT_MS: u64 = 3_000;
 
 /// Proves that each action of the plan would work now.
 #[derive(Debug, Args)]
@@ -26,16 +18,13 @@ pub(crate) struct ReadinessArgs {
 
 pub(crate) async fn run(args: ReadinessArgs, output: &Output) -> Result<ExitCode, CliError> {
     let (plan, _) = load(&args.plan)?;
-    let authorisations = authorisations(&plan, &args.plan)?;
+    let authorisations = wire::authorisations(&plan, &args.plan)?;
+    let chains = wire::reach(&plan)?;
+    let hands = wire::hands(&plan, &args.plan, &chains)?;
     let mut proofs: Vec<Readiness> = Vec::new();
-    for chain in plan.chains.iter().filter(|it| !it.endpoints.is_empty()) {
-        let urls = endpoints(chain)?;
-        let pool = EndpointPool::new(chain.id, urls.iter().map(String::as_str));
-        let pool = pool.map_err(|it| CliError::caused("endpoints cannot be used", it))?;
-        let reader = Arc::new(RpcReader::new(pool, Duration::from_millis(STATE_TIMEOUT_MS)));
-        let hand = hand(&plan, chain.id, &args.plan, &urls, reader).await?;
+    for (chain, hand) in &hands {
         let relayers = hand.executor.relayers();
-        for action in plan.actions.iter().filter(|it| it.call.chain() == chain.id) {
+        for action in plan.actions.iter().filter(|it| it.call.chain() == *chain) {
             let fees = FeePolicy::default();
             proofs
                 .push(prove(action, &authorisations, &relayers, &*hand.network, fees, now()).await);

@@ -1,36 +1,40 @@
 //! `cofferdam run`: watch the plan's chains until told to stop.
 
 use std::{
-    collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
+    pin::Pin,
     process::ExitCode,
     sync::Arc,
     time::Duration,
 };
 
+use alloy_primitives::B256;
 use clap::Args;
-use cofferdam_act::{Authorisations, Executor, Policy, RpcBroadcaster, Signer, load_relayer};
 use cofferdam_core::{
-    ChainId,
-    plan::{ActionCall, Chain, Plan},
-    ports::{Broadcaster, Journal, StateReader},
+    Alert, AlertKind, Severity,
+    plan::Plan,
+    ports::{Journal, JournalError},
 };
 use cofferdam_engine::{Engine, Limits};
-use cofferdam_observe::rpc::{
-    EndpointPool, RpcOptions, RpcReader, RpcSource, RpcStates, Start, TracePolicy,
-};
 use cofferdam_record::SqliteJournal;
+use tokio::task::JoinSet;
 
-use super::{CliError, Output, default_journal, journal::broken, plan::load};
+use super::{
+    CliError, Output, default_journal,
+    journal::broken,
+    plan::load,
+    wire::{self, Reach},
+};
 use crate::runtime::{
-    Carried, Hand, Hands, Live, Shell, Watch, chain_of, health::Board, health::routes, now,
+    Carried, Hands, Live, Notifiers, Pulse, Shell, ShellError, beat, chain_of, health::Board,
+    health::routes, now,
 };
 
-/// Time limit of one state request.
-const STATE_TIMEOUT_MS: u64 = 3_000;
 /// Entries read at once while restoring.
 const RESTORE_PAGE: usize = 5_000;
+/// Wait before a journal that took no records is opened again.
+const JOURNAL_RETRY: Duration = Duration::from_secs(1);
 
 /// Watches the plan's chains and responds.
 #[derive(Debug, Args)]
@@ -54,47 +58,36 @@ pub(crate) struct RunArgs {
 
 pub(crate) async fn run(args: RunArgs, output: &Output) -> Result<ExitCode, CliError> {
     let (plan, hash) = load(&args.plan)?;
-    let journal = open_journal(&args.journal).await?;
-    let engine = restore(plan.clone(), &journal).await?;
-    let mut by_chain = BTreeMap::new();
-    let mut watches = Vec::new();
-    for chain in plan.chains.iter().filter(|it| !it.endpoints.is_empty()) {
-        let urls = endpoints(chain)?;
-        let pool = EndpointPool::new(chain.id, urls.iter().map(String::as_str));
-        let pool = pool.map_err(|it| CliError::caused("endpoints cannot be used", it))?;
-        let limit = Duration::from_millis(STATE_TIMEOUT_MS);
-        let reader = Arc::new(RpcReader::new(pool.clone(), limit));
-        let states =
-            RpcStates::start(&pool, limit).map_err(|it| CliError::caused("cannot start", it))?;
-        let start = resume(&engine, chain.id).or(args.from_block.map(Start::At));
-        let source = RpcSource::start(pool, options(chain), start);
-        by_chain.insert(chain.id, hand(&plan, chain.id, &args.plan, &urls, reader.clone()).await?);
-        watches.push(Watch { source, reader, states });
-    }
-    if watches.is_empty() {
-        return Err(CliError::new("the plan names no endpoint")
-            .hint("add endpoints to a [[chains]] table, e.g. \"ws://127.0.0.1:8545\""));
-    }
-    let authorisations = authorisations(&plan, &args.plan)?;
-    let hands = Hands::new(by_chain, authorisations, Box::new(now));
-    let journal: Arc<dyn Journal> = Arc::new(journal);
-    let mut shell = Shell::new(engine, journal, Arc::new(hands));
-    shell.start(now(), hash).await.map_err(|it| CliError::caused("cannot start", it))?;
-    let board = Board::default();
-    board.take(shell.engine());
-    let listening = serve(&args.listen, board.clone()).await?;
-    output.note(&format!(
-        "watching {} chains for {}; health at http://{}/health",
-        watches.len(),
-        plan.name,
-        listening
+    let chains = wire::reach(&plan)?;
+    let by_chain = wire::hands(&plan, &args.plan, &chains)?;
+    let authorisations = wire::authorisations(&plan, &args.plan)?;
+    let (notifiers, beats) = wire::notifiers(&plan)?;
+    let program = Program {
+        hands: Arc::new(Hands::new(by_chain, authorisations, Arc::new(now))),
+        board: Board::default(),
+        pulse: Pulse::default(),
+        args,
+        plan,
+        hash,
+        chains,
+        notifiers,
+        output: *output,
+    };
+    let stop = stop(program.args.for_seconds);
+    tokio::pin!(stop);
+    let engine = program.restore().await?;
+    let listening = serve(&program.args.listen, program.board.clone()).await?;
+    program.output.note(&format!(
+        "watching {} chains for {}; health at http://{listening}/health",
+        program.chains.len(),
+        program.plan.name,
     ));
-    let live = Live::new(shell, board.clone(), teller(*output, board.clone()));
-    live.run(watches, stop(args.for_seconds)).await.map_err(|it| {
-        CliError::caused("stopped: what is not in the journal was not acknowledged", it)
-            .hint("free the disk, then start again: it resumes from the journal")
-    })?;
-    let health = board.read();
+    let mut tasks = JoinSet::new();
+    for it in beats {
+        beat(&mut tasks, it, program.pulse.clone());
+    }
+    program.supervise(engine, stop).await?;
+    let health = program.board.read();
     let text = format!(
         "blocks {}  pending {}  alerts {}  records {}\nseen → containment in the pool: {}\n",
         health.blocks,
@@ -107,76 +100,124 @@ pub(crate) async fn run(args: RunArgs, output: &Output) -> Result<ExitCode, CliE
     Ok(ExitCode::SUCCESS)
 }
 
-/// The endpoint URLs of a chain; `env:NAME` is looked up.
-pub(crate) fn endpoints(chain: &Chain) -> Result<Vec<String>, CliError> {
-    let resolve = |url: &String| match url.strip_prefix("env:") {
-        Some(name) => std::env::var(name).map_err(|_| {
-            CliError::new(format!("environment variable {name} is not set"))
-                .hint(format!("the plan takes an endpoint of {} from it", chain.id))
-        }),
-        None => Ok(url.clone()),
-    };
-    chain.endpoints.iter().map(resolve).collect()
+/// Everything that outlives a journal that fails.
+struct Program {
+    args: RunArgs,
+    plan: Plan,
+    hash: B256,
+    chains: Vec<Reach>,
+    hands: Arc<Hands>,
+    notifiers: Notifiers,
+    board: Board,
+    pulse: Pulse,
+    output: Output,
 }
 
-fn options(chain: &Chain) -> RpcOptions {
-    let mut options = RpcOptions::new(Duration::from_millis(chain.block_time.0));
-    options.reorg_blocks_max = chain.reorg_blocks_max;
-    options.pending = chain.pending;
-    options.traces = TracePolicy::Reexecute;
-    options
-}
-
-/// Signers, networks and reads of one chain.
-pub(crate) async fn hand(
-    plan: &Plan,
-    chain: ChainId,
-    folder: &Path,
-    urls: &[String],
-    reader: Arc<dyn StateReader>,
-) -> Result<Hand, CliError> {
-    let mut signers: Vec<Arc<dyn Signer>> = Vec::new();
-    for relayer in plan.relayers.iter().filter(|it| it.account.chain == chain) {
-        let env = |name: &str| std::env::var(name).ok();
-        let signer = load_relayer(relayer, folder, &env);
-        signers.push(signer.map_err(|it| {
-            CliError::caused(format!("key of relayer {} cannot be used", relayer.id), it)
-        })?);
-    }
-    let mut networks: Vec<Arc<dyn Broadcaster>> = Vec::new();
-    for url in urls {
-        let network = RpcBroadcaster::connect(url, chain, &|name| std::env::var(name).ok()).await;
-        networks.push(Arc::new(
-            network.map_err(|it| CliError::caused("endpoint cannot be used for sending", it))?,
-        ));
-    }
-    let Some(network) = networks.first().cloned() else {
-        return Err(CliError::new(format!("{chain} has no endpoint")));
-    };
-    let executor = Executor::new(chain, networks, signers, Policy::default());
-    let executor = executor.map_err(|it| CliError::caused("relayers cannot be used", it))?;
-    Ok(Hand { executor, network, reader })
-}
-
-/// Every authorisation the plan's actions name.
-pub(crate) fn authorisations(plan: &Plan, folder: &Path) -> Result<Authorisations, CliError> {
-    let mut all = Authorisations::default();
-    let mut seen = std::collections::BTreeSet::new();
-    for action in &plan.actions {
-        let (ActionCall::Guardian { authorisations, .. }
-        | ActionCall::SafeModule { authorisations, .. }) = &action.call
-        else {
-            continue;
-        };
-        if seen.insert(authorisations.clone()) {
-            let loaded = Authorisations::load(&folder.join(authorisations));
-            let wrong = |it| {
-                CliError::caused(format!("authorisations of {} cannot be used", action.id), it)
+impl Program {
+    /// Watches until told to stop. A journal that takes no records (a full disk, say) turns health red,
+    /// pages without it, and is opened again until it works: nothing was acknowledged meanwhile, and
+    /// the blocks in between are evaluated then.
+    async fn supervise(
+        &self,
+        first: (Engine, SqliteJournal),
+        mut stop: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<(), CliError> {
+        let mut next = Some(first);
+        loop {
+            let failure = match next.take() {
+                Some((engine, journal)) => match self.watch(engine, journal, stop.as_mut()).await {
+                    Ok(()) => return Ok(()),
+                    Err(it) => it,
+                },
+                None => match self.restore().await {
+                    Ok(restored) => {
+                        self.journal_works().await;
+                        next = Some(restored);
+                        continue;
+                    }
+                    Err(error) => {
+                        tracing::warn!(error = %error.render(), "journal is still not usable");
+                        tokio::select! {
+                            () = tokio::time::sleep(JOURNAL_RETRY) => continue,
+                            () = stop.as_mut() => return Ok(()),
+                        }
+                    }
+                },
             };
-            all.join(loaded.map_err(wrong)?).map_err(wrong)?;
+            let ShellError::Journal(JournalError::Unavailable(_)) = &failure else {
+                return Err(CliError::caused("stopped: the journal cannot be trusted", failure)
+                    .hint("`cofferdam journal verify` tells what is wrong with it"));
+            };
+            self.journal_failed(&failure).await;
         }
     }
-    Ok(all)
+
+    async fn watch(
+        &self,
+        engine: Engine,
+        journal: SqliteJournal,
+        stop: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<(), ShellError> {
+        let resumed = self.hands.resume(engine.state()).await;
+        match resumed {
+            Ok(0) => {}
+            Ok(count) => self.output.note(&format!("{count} transactions are followed again")),
+            Err(because) => tracing::warn!(%because, "what was in flight is not followed"),
+        }
+        let watches = self.chains.iter().map(|it| {
+            let board = self.board.clone();
+            let monitors = move |monitor| board.watch(monitor);
+            it.watch(engine.state(), self.args.from_block, monitors)
+        });
+        let watches = watches.collect();
+        let journal: Arc<dyn Journal> = Arc::new(journal);
+        let mut shell = Shell::new(engine, journal, self.hands.clone(), self.notifiers.clone());
+        shell.start(now(), self.hash).await?;
+        self.board.take(shell.engine());
+        let tell = teller(self.output, self.board.clone());
+        let live =
+            Live::new(shell, self.hands.clone(), self.board.clone(), self.pulse.clone(), tell);
+        live.run(watches, stop).await
+    }
+
+    async fn restore(&self) -> Result<(Engine, SqliteJournal), CliError> {
+        let journal = open_journal(&self.args.journal).await?;
+        let engine = restore(self.plan.clone(), &journal).await?;
+        Ok((engine, journal))
+    }
+
+    async fn journal_failed(&self, failure: &ShellError) {
+        let because = chain_of(failure);
+        self.output.note(&format!("error: {because}\nhint: free the disk; it is tried again"));
+        self.board.update(|it| _ = it.blind.insert("journal".into(), because.clone()));
+        self.page(AlertKind::Raised, &format!("nothing can be recorded: {because}")).await;
+    }
+
+    async fn journal_works(&self) {
+        self.board.update(|it| _ = it.blind.remove("journal"));
+        self.output.note("the journal takes records again; what was missed is evaluated now");
+        self.page(AlertKind::Resolved, "the journal takes records again").await;
+    }
+
+    /// Tells every receiver once, past the outbox, which rests on the journal.
+    async fn page(&self, kind: AlertKind, text: &str) {
+        let at = now();
+        let alert = Alert {
+            id: Alert::id_of("journal", kind, at, 0, text),
+            at,
+            severity: Severity::Critical,
+            incident: None,
+            dedup: "journal".into(),
+            kind,
+            text: text.to_owned(),
+        };
+        let told = self.notifiers.values().map(|it| it.deliver(&alert));
+        for outcome in futures_util::future::join_all(told).await {
+            if let Err(error) = outcome {
+                tracing::warn!(error = %chain_of(&error), "the failing journal could not be told");
+            }
+        }
+    }
 }
 
 async fn open_journal(path: &Path) -> Result<SqliteJournal, CliError> {
@@ -200,13 +241,6 @@ async fn restore(plan: Plan, journal: &SqliteJournal) -> Result<Engine, CliError
         CliError::caused("the engine cannot be restored", it)
             .hint("`cofferdam plan check` tells what is wrong with the plan")
     })
-}
-
-/// Resumes after the journal's own blocks, so that a reorganisation during the downtime is noticed.
-fn resume(engine: &Engine, chain: ChainId) -> Option<Start> {
-    let view = engine.state().chains.get(&chain.0)?;
-    let blocks: Vec<_> = view.trail.iter().map(|it| it.block).collect();
-    (!blocks.is_empty()).then_some(Start::After(blocks))
 }
 
 async fn serve(listen: &str, board: Board) -> Result<SocketAddr, CliError> {

@@ -17,7 +17,9 @@ use super::{
     stage::StageError,
     world::{Head, WorldError},
 };
-use crate::runtime::{Carried, Dispatcher, Shell, complete, simulate_pending};
+use crate::runtime::{
+    Carried, Dispatcher, Ground, Shell, complete, read_pending, simulate_pending,
+};
 
 /// An order that had its effect.
 #[derive(Clone, Copy, Debug)]
@@ -130,13 +132,14 @@ impl Defence {
     /// If the chain or the journal fails.
     pub async fn pending(&mut self, tx: Tx, head: &Head) -> Result<(), StageError> {
         self.clock.start();
-        let simulated =
-            simulate_pending(tx, head.block, &head.next, &head.state, self.shell.engine());
-        let simulated = simulated.map_err(|it| WorldError::new("simulate", it))?;
-        match simulated {
-            Some(observation) => self.feed(head.block.time, Input::Pending(observation)).await,
-            None => Ok(()),
-        }
+        let ground = Ground { head: head.block, env: head.next.clone(), state: head.state.clone() };
+        let wrong = |it| WorldError::new("simulate", it);
+        let Some(mut observation) = simulate_pending(&tx, &ground).map_err(wrong)? else {
+            return Ok(());
+        };
+        let wanted = self.shell.engine().wanted_reads(&observation);
+        observation.readings = read_pending(&tx, &wanted, &ground).map_err(wrong)?;
+        self.feed(head.block.time, Input::Pending(observation)).await
     }
 
     async fn feed(&mut self, now: Timestamp, input: Input) -> Result<(), StageError> {

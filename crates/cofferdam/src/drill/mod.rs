@@ -131,7 +131,7 @@ async fn defend(
     let head = network.head().await.map_err(|it| WorldError::new("head", it))?.0.time;
     let hand = Hand { executor, network, reader: reader.clone() };
     // Authorisation windows are compared with the chain's time at the start; a drill is short.
-    let hands = Hands::new(BTreeMap::from([(chain, hand)]), authorisations, Box::new(move || head));
+    let hands = Hands::new(BTreeMap::from([(chain, hand)]), authorisations, Arc::new(move || head));
     let journal: Arc<dyn Journal> = Arc::new(fresh_journal(path).await?);
     let engine =
         Engine::new(plan, Limits::default()).map_err(|it| StageError::Other(chain_of(&it)))?;

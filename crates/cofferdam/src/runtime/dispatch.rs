@@ -3,14 +3,21 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use alloy_primitives::{Address, Bytes};
-use cofferdam_act::{Authorisations, Bid, Executor, Preparation, Race};
+use cofferdam_act::{
+    Authorisations, Bid, Executor, FeePolicy, Preparation, Race, Readiness, prove,
+};
 use cofferdam_core::{
     BlockRef, ChainId, Timestamp,
     order::{Order, Outcome, Prepared, Sent},
+    plan::Action,
     ports::{Boxed, Broadcaster, StateReader},
 };
+use cofferdam_engine::{Input, State};
 
 use super::Dispatcher;
+
+/// Orders that ended so many blocks ago have nothing in a pool any more.
+const REMEMBER_BLOCKS: u64 = 64;
 
 /// What is needed to act on one chain.
 pub struct Hand {
@@ -22,11 +29,14 @@ pub struct Hand {
     pub reader: Arc<dyn StateReader>,
 }
 
+/// Tells the time.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
 /// The executors of every chain, with the authorisations of the plan.
 pub struct Hands {
     by_chain: BTreeMap<ChainId, Hand>,
     authorisations: Authorisations,
-    clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
+    clock: Clock,
 }
 
 impl Hands {
@@ -34,9 +44,74 @@ impl Hands {
     pub fn new(
         by_chain: BTreeMap<ChainId, Hand>,
         authorisations: Authorisations,
-        clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
+        clock: Clock,
     ) -> Self {
         Self { by_chain, authorisations, clock }
+    }
+
+    /// Takes up what was in flight before a restart: open orders are followed and replaced again, and
+    /// the nonces of those that ended lately are respected.
+    ///
+    /// # Errors
+    /// Text for people, if a relayer could not sign.
+    pub async fn resume(&self, state: &State) -> Result<usize, String> {
+        let mut resumed = 0;
+        for it in state.orders.values().filter(|it| !it.sent.is_empty()) {
+            let Some(hand) = self.by_chain.get(&it.order.chain) else { continue };
+            match (&it.outcome, &it.prepared) {
+                (None, Some(prepared)) => {
+                    let taken_up = hand.executor.resume(&it.order, prepared, &it.sent).await;
+                    resumed += taken_up.map_err(|it| chain_of(&it))?;
+                }
+                (Some(Outcome::Effective { block, .. }), _) => {
+                    let head = state.head(it.order.chain).map_or(u64::MAX, |it| it.number);
+                    if head.saturating_sub(block.number) <= REMEMBER_BLOCKS {
+                        hand.executor.reserve(&it.sent);
+                    }
+                }
+                _ => hand.executor.reserve(&it.sent),
+            }
+        }
+        Ok(resumed)
+    }
+
+    /// Notes a new head, so that a dispatch of this very block asks no node for fees. `base_fee` is in
+    /// wei.
+    pub fn observe_head(&self, head: BlockRef, base_fee: u64) {
+        if let Some(hand) = self.by_chain.get(&head.chain) {
+            hand.executor.observe_head(head, base_fee);
+        }
+    }
+
+    /// Looks after what is in flight; gives what was replaced, to be fed to the engine.
+    pub async fn tend(&self, head: BlockRef, base_fee: u64) -> Vec<Input> {
+        let Some(hand) = self.by_chain.get(&head.chain) else { return Vec::new() };
+        let mut sent = BTreeMap::<_, Vec<Sent>>::new();
+        for (key, delivery) in hand.executor.tend(head, base_fee).await {
+            sent.entry(key).or_default().push(delivery.sent);
+        }
+        sent.into_iter().map(|(key, sent)| Input::Replaced { key, sent }).collect()
+    }
+
+    /// Proves that `action` would work now and keeps its transaction ready to send.
+    pub async fn rehearse(&self, action: &Action) -> Input {
+        let now = (self.clock)();
+        let because = match self.by_chain.get(&action.call.chain()) {
+            None => vec![format!("no executor for {}", action.call.chain())],
+            Some(hand) => {
+                // What cannot be kept ready is told by the proof, or met again at dispatch.
+                if let Err(error) = hand.executor.warm(action, &self.authorisations, now).await {
+                    tracing::debug!(action = %action.id, error = %chain_of(&error), "not kept ready");
+                }
+                self.prove(hand, action, now).await.because
+            }
+        };
+        Input::Readiness { action: action.id.clone(), because }
+    }
+
+    async fn prove(&self, hand: &Hand, action: &Action, now: Timestamp) -> Readiness {
+        let (relayers, fees) = (hand.executor.relayers(), FeePolicy::default());
+        prove(action, &self.authorisations, &relayers, &*hand.network, fees, now).await
     }
 
     fn hand(&self, order: &Order) -> Result<&Hand, String> {

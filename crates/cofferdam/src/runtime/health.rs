@@ -9,6 +9,7 @@ use std::{
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
 use cofferdam_core::ChainId;
 use cofferdam_engine::Engine;
+use cofferdam_observe::rpc::{ChainStatus, Monitor, prometheus};
 use serde::{Deserialize, Serialize};
 
 /// Reactions kept for the percentiles; older ones are forgotten.
@@ -22,6 +23,9 @@ pub struct Health {
     pub healthy: bool,
     /// Why not, by chain (or `journal`).
     pub blind: BTreeMap<String, String>,
+    /// How the sources and their endpoints fare.
+    #[serde(skip_deserializing)]
+    pub chains: Vec<ChainStatus>,
     /// The last evaluated block by chain.
     pub heads: BTreeMap<String, u64>,
     /// Open incidents.
@@ -32,6 +36,9 @@ pub struct Health {
     pub blocks: u64,
     /// Pending transactions evaluated since start.
     pub pending: u64,
+    /// Pending transactions dropped since start because too many waited.
+    #[serde(default)]
+    pub pending_dropped: u64,
     /// Alerts since start.
     pub alerts: u64,
     /// Journal records since start.
@@ -42,7 +49,7 @@ pub struct Health {
 
 /// Shared between the loop and the server.
 #[derive(Clone, Debug, Default)]
-pub struct Board(Arc<RwLock<Health>>);
+pub struct Board(Arc<RwLock<Health>>, Arc<RwLock<BTreeMap<ChainId, Monitor>>>);
 
 impl Board {
     /// Changes what is told.
@@ -56,7 +63,17 @@ impl Board {
 
     /// What is told now.
     pub fn read(&self) -> Health {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut health = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let monitors = self.1.read().unwrap_or_else(PoisonError::into_inner);
+        health.chains = monitors.values().map(Monitor::status).collect();
+        health
+    }
+
+    /// Tells from now on how the source behind `monitor` and its endpoints fare, instead of an earlier
+    /// source of that chain.
+    pub fn watch(&self, monitor: Monitor) {
+        let mut monitors = self.1.write().unwrap_or_else(PoisonError::into_inner);
+        monitors.insert(monitor.status().chain, monitor);
     }
 
     /// Takes heads, blindness, incidents and orders from the engine.
@@ -133,6 +150,12 @@ impl Health {
         );
         line("blocks_total", "counter", "blocks evaluated", one(self.blocks));
         line("pending_total", "counter", "pending transactions evaluated", one(self.pending));
+        line(
+            "pending_dropped_total",
+            "counter",
+            "pending transactions dropped because too many waited",
+            one(self.pending_dropped),
+        );
         line("alerts_total", "counter", "messages for people", one(self.alerts));
         line("records_total", "counter", "journal records", one(self.records));
         let quantiles = [50, 99]
@@ -144,6 +167,7 @@ impl Health {
             "from an observation to its containment in the pool",
             quantiles.collect(),
         );
+        out.push_str(&prometheus(&self.chains));
         out
     }
 }

@@ -1,4 +1,7 @@
-//! The live loop: sources in, engine, effects out. Until it is told to stop.
+//! The live loop: inputs in, engine, effects out. Until it is told to stop.
+//!
+//! **Invariant:** the loop waits for the journal and for nothing else. Sources, state reads, simulations,
+//! dispatches and deliveries run in tasks of their own.
 
 use std::{
     collections::BTreeMap,
@@ -6,30 +9,33 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use cofferdam_core::{
-    ChainId, Observation, Record, Timestamp,
-    ports::{BlockSource, SourceError, SourceEvent, StateReader, StateSource},
-};
+use cofferdam_core::{BlockRef, ChainId, OrderKey, Record, Timestamp};
 use cofferdam_engine::Input;
-use cofferdam_observe::rpc::{RpcReader, RpcSource, RpcStates};
-use tokio::sync::mpsc;
+use cofferdam_observe::rpc::{RpcReader, RpcSource, RpcStates, Start};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 
 use super::{
-    Carried, Shell, ShellError, chain_of, complete, health::Board, retrace, simulate_pending,
+    Carried, Hands, Pulse, Shell, ShellError, care,
+    feed::{self, Fed, Kit, Tip},
+    health::Board,
 };
 
 /// How often time passes for the engine when nothing else happens.
 const TICK_MS: u64 = 250;
-/// Events waiting between sources and the loop.
-const EVENTS_WAITING_MAX: usize = 256;
-/// Wait before a block whose state could not be read is tried again; doubled up to the largest.
-const RETRY_MIN_MS: u64 = 100;
-const RETRY_MAX_MS: u64 = 2_000;
+/// Inputs waiting between the tasks and the loop.
+const INPUTS_WAITING_MAX: usize = 256;
 
 /// What is needed to watch one chain.
 pub struct Watch {
-    /// Blocks and pending transactions.
-    pub source: RpcSource,
+    /// Opens the source: at a place, or at the head.
+    pub open: Box<dyn Fn(Option<Start>) -> RpcSource + Send + Sync>,
+    /// Where to start.
+    pub start: Option<Start>,
+    /// The chain.
+    pub chain: ChainId,
     /// State reads.
     pub reader: Arc<RpcReader>,
     /// Raw state, for our own EVM.
@@ -39,9 +45,22 @@ pub struct Watch {
 /// The live loop.
 pub struct Live {
     shell: Shell,
+    hands: Arc<Hands>,
     board: Board,
-    readers: BTreeMap<ChainId, (Arc<RpcReader>, RpcStates)>,
+    pulse: Pulse,
     tell: Box<dyn Fn(&Carried) + Send>,
+    lanes: BTreeMap<ChainId, Lane>,
+    /// Orders decided in this process, with when their ground was first seen.
+    decided: BTreeMap<OrderKey, Instant>,
+}
+
+/// One chain at work.
+struct Lane {
+    watch: Watch,
+    head: watch::Sender<Option<Tip>>,
+    source: JoinSet<()>,
+    /// Ends with the lane.
+    _care: JoinSet<()>,
 }
 
 /// The wall clock. Only this crate reads it.
@@ -52,8 +71,15 @@ pub fn now() -> Timestamp {
 
 impl Live {
     /// Puts the parts together; `tell` shows people what happened.
-    pub fn new(shell: Shell, board: Board, tell: Box<dyn Fn(&Carried) + Send>) -> Self {
-        Self { shell, board, readers: BTreeMap::new(), tell }
+    pub fn new(
+        shell: Shell,
+        hands: Arc<Hands>,
+        board: Board,
+        pulse: Pulse,
+        tell: Box<dyn Fn(&Carried) + Send>,
+    ) -> Self {
+        let (lanes, decided) = (BTreeMap::new(), BTreeMap::new());
+        Self { shell, hands, board, pulse, tell, lanes, decided }
     }
 
     /// Runs until `stop` completes.
@@ -65,140 +91,147 @@ impl Live {
         watches: Vec<Watch>,
         stop: impl Future<Output = ()>,
     ) -> Result<(), ShellError> {
-        let (events_in, mut events) = mpsc::channel(EVENTS_WAITING_MAX);
-        let mut tasks = tokio::task::JoinSet::new();
-        for it in watches {
-            let chain = it.source.chain();
-            self.readers.insert(chain, (it.reader, it.states));
-            tasks.spawn(forward(it.source, events_in.clone()));
+        let (out, mut fed) = mpsc::channel(INPUTS_WAITING_MAX);
+        for watch in watches {
+            self.open(watch, &out);
         }
-        drop(events_in);
         tokio::pin!(stop);
         let mut tick = tokio::time::interval(Duration::from_millis(TICK_MS));
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            self.pulse.turn();
             tokio::select! {
                 biased;
                 () = &mut stop => return Ok(()),
-                event = events.recv() => match event {
-                    Some((chain, seen, event)) => self.on_event(chain, seen, event).await?,
-                    None => return Ok(()),
-                },
-                _ = tick.tick() => self.feed(Input::Tick, None).await?,
+                answer = self.shell.answer() => self.on_answer(answer, &out).await?,
+                Some(it) = fed.recv() => self.on_fed(it, &out).await?,
+                _ = tick.tick() => self.feed(Input::Tick, None, &out).await?,
             }
         }
     }
 
-    async fn on_event(
-        &mut self,
-        chain: ChainId,
-        seen: Instant,
-        event: Result<SourceEvent, SourceError>,
-    ) -> Result<(), ShellError> {
-        match event {
-            Ok(SourceEvent::Block(observation)) => self.on_block(seen, observation).await,
-            Ok(SourceEvent::Pending(observation)) => self.on_pending(seen, observation).await,
-            Ok(SourceEvent::Blind { from, because }) => {
-                self.feed(Input::Blind { chain, from, because }, None).await
-            }
-            // Nothing waits for more witnesses yet.
-            Ok(SourceEvent::Witnessed { .. } | SourceEvent::End) => Ok(()),
-            Err(error) => {
-                let from = self.next_block(chain);
-                self.feed(Input::Blind { chain, from, because: chain_of(&error) }, None).await
-            }
-        }
+    fn open(&mut self, watch: Watch, out: &mpsc::Sender<Fed>) {
+        let chain = watch.chain;
+        let (head, seen) = watch::channel(None);
+        let mut care = JoinSet::new();
+        care::tend(&mut care, self.hands.clone(), seen.clone(), out.clone());
+        let actions = self.shell.engine().plan().actions.clone();
+        care::rehearse(&mut care, self.hands.clone(), actions, chain, out.clone());
+        let mut lane = Lane { head, source: JoinSet::new(), _care: care, watch };
+        lane.start(lane.watch.start.clone(), out);
+        self.lanes.insert(chain, lane);
     }
 
-    /// A block is held until its traces and reads are there; it is never given up.
-    async fn on_block(
-        &mut self,
-        seen: Instant,
-        observation: Observation,
-    ) -> Result<(), ShellError> {
-        let chain = observation.block.chain;
-        let Some((reader, states)) = self.readers.get(&chain).cloned() else { return Ok(()) };
-        let mut wait = RETRY_MIN_MS;
-        loop {
-            let traced = retrace(observation.clone(), &states).await;
-            let completed = match traced {
-                Ok(it) => complete(it, self.shell.engine(), &*reader as &dyn StateReader)
-                    .await
-                    .map_err(|it| chain_of(&it)),
-                Err(because) => Err(because),
-            };
-            match completed {
-                Ok(it) => {
-                    self.board.update(|it| it.blocks += 1);
-                    return self.feed(Input::Block(it), Some(seen)).await;
-                }
-                Err(because) => {
-                    let from = observation.block.number;
-                    self.feed(Input::Blind { chain, from, because }, None).await?;
-                    tokio::time::sleep(Duration::from_millis(wait)).await;
-                    wait = (wait * 2).min(RETRY_MAX_MS);
-                }
-            }
-        }
-    }
-
-    async fn on_pending(
-        &mut self,
-        seen: Instant,
-        observation: Observation,
-    ) -> Result<(), ShellError> {
-        let chain = observation.block.chain;
-        let (Some(tx), Some(head)) =
-            (observation.txs.into_iter().next(), self.shell.engine().state().head(chain))
-        else {
-            return Ok(());
-        };
-        let Some((_, states)) = self.readers.get(&chain) else { return Ok(()) };
-        let state: Arc<dyn StateSource> = Arc::new(states.at(head));
-        let env = observation.env;
-        let engine = self.shell.engine();
-        // The EVM asks the node for state while it runs: off the async threads.
-        let simulated =
-            tokio::task::block_in_place(|| simulate_pending(tx, head, &env, &state, engine));
-        self.board.update(|it| it.pending += 1);
-        match simulated {
-            Ok(Some(it)) => self.feed(Input::Pending(it), Some(seen)).await,
-            Ok(None) => Ok(()),
-            Err(error) => {
-                tracing::warn!(%chain, error = %chain_of(&error), "pending transaction could not be simulated");
+    async fn on_fed(&mut self, fed: Fed, out: &mpsc::Sender<Fed>) -> Result<(), ShellError> {
+        match fed {
+            Fed::Wanted { observation, reply } => {
+                let wanted = self.shell.engine().wanted_reads(&observation);
+                // Whoever asked may be gone: its chain was opened anew.
+                let _ = reply.send((observation, wanted));
                 Ok(())
             }
+            Fed::Dropped { chain, count } => {
+                tracing::warn!(%chain, count, "pending transactions dropped: too many wait");
+                self.board.update(|it| it.pending_dropped += count);
+                Ok(())
+            }
+            Fed::Input { input, seen } => match *input {
+                Input::Block(observation) => {
+                    let tip = Tip { block: observation.block, env: observation.env.clone() };
+                    self.hands.observe_head(tip.block, tip.env.base_fee);
+                    self.feed(Input::Block(observation), seen, out).await?;
+                    self.board.update(|it| it.blocks += 1);
+                    self.publish(tip);
+                    Ok(())
+                }
+                Input::Pending(it) => {
+                    self.board.update(|it| it.pending += 1);
+                    self.feed(Input::Pending(it), seen, out).await
+                }
+                other => self.feed(other, seen, out).await,
+            },
         }
     }
 
-    fn next_block(&self, chain: ChainId) -> u64 {
-        self.shell.engine().state().head(chain).map_or(0, |it| it.number + 1)
+    /// Gives pending simulations and the care of orders the new head, if the engine took it.
+    fn publish(&self, tip: Tip) {
+        let taken = self.shell.engine().state().head(tip.block.chain);
+        if taken.is_some_and(|it| it.hash == tip.block.hash)
+            && let Some(lane) = self.lanes.get(&tip.block.chain)
+        {
+            lane.head.send_replace(Some(tip));
+        }
     }
 
-    async fn feed(&mut self, input: Input, seen: Option<Instant>) -> Result<(), ShellError> {
-        let carried = self.shell.feed(now(), input).await;
-        let carried = match carried {
-            Ok(it) => it,
-            Err(error) => {
-                self.board.update(|it| _ = it.blind.insert("journal".into(), chain_of(&error)));
-                return Err(error);
+    async fn on_answer(
+        &mut self,
+        answer: Input,
+        out: &mpsc::Sender<Fed>,
+    ) -> Result<(), ShellError> {
+        if let Input::Dispatched { key, sent, .. } = &answer
+            && let Some(seen) = self.decided.remove(key)
+            && !sent.is_empty()
+        {
+            let us = u64::try_from(seen.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.board.update(|it| it.reactions_us.push(us));
+        }
+        self.feed(answer, None, out).await
+    }
+
+    async fn feed(
+        &mut self,
+        input: Input,
+        seen: Option<Instant>,
+        out: &mpsc::Sender<Fed>,
+    ) -> Result<(), ShellError> {
+        let carried = self.shell.feed(now(), input).await?;
+        for record in &carried.records {
+            if let (Record::Intended { order }, Some(seen)) = (record, seen) {
+                self.decided.insert(order.key, seen);
             }
-        };
-        let sent = carried
-            .records
-            .iter()
-            .any(|it| matches!(it, Record::Dispatched { sent, .. } if !sent.is_empty()));
-        let reaction =
-            seen.filter(|_| sent).and_then(|it| u64::try_from(it.elapsed().as_micros()).ok());
+        }
         self.board.update(|it| {
             it.alerts += carried.alerts.len() as u64;
             it.records += carried.records.len() as u64;
-            it.reactions_us.extend(reaction);
         });
         if !carried.records.is_empty() {
             self.board.take(self.shell.engine());
         }
+        for (chain, from) in &carried.fetch {
+            self.reopen(*chain, *from, out);
+        }
         (self.tell)(&carried);
         Ok(())
+    }
+
+    /// The source skipped something or is on a branch that the engine does not know: it starts again
+    /// after the blocks that the engine has.
+    fn reopen(&mut self, chain: ChainId, from: u64, out: &mpsc::Sender<Fed>) {
+        let trail: Vec<BlockRef> = self
+            .shell
+            .engine()
+            .state()
+            .chains
+            .get(&chain.0)
+            .map_or_else(Vec::new, |it| it.trail.iter().map(|it| it.block).collect());
+        let start = if trail.is_empty() { Start::At(from) } else { Start::After(trail) };
+        if let Some(lane) = self.lanes.get_mut(&chain) {
+            tracing::warn!(%chain, from, "the source is opened anew");
+            lane.start(Some(start), out);
+        }
+    }
+}
+
+impl Lane {
+    /// Ends the chain's source and its tasks, and begins anew.
+    fn start(&mut self, start: Option<Start>, out: &mpsc::Sender<Fed>) {
+        let kit = Kit {
+            reader: self.watch.reader.clone(),
+            states: self.watch.states.clone(),
+            head: self.head.subscribe(),
+            out: out.clone(),
+        };
+        self.source = feed::start((self.watch.open)(start), kit);
     }
 }
 
@@ -210,20 +243,6 @@ impl std::fmt::Debug for Live {
 
 impl std::fmt::Debug for Watch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Watch").field("chain", &self.source.chain()).finish_non_exhaustive()
-    }
-}
-
-type Event = (ChainId, Instant, Result<SourceEvent, SourceError>);
-
-async fn forward(mut source: RpcSource, events: mpsc::Sender<Event>) {
-    let chain = source.chain();
-    loop {
-        let event = source.next().await;
-        let seen = event.as_ref().map_or_else(|_| Instant::now(), |it| source.seen_at(it));
-        let over = matches!(event, Ok(SourceEvent::End) | Err(SourceError::Misconfigured { .. }));
-        if events.send((chain, seen, event)).await.is_err() || over {
-            return;
-        }
+        f.debug_struct("Watch").field("chain", &self.chain).finish_non_exhaustive()
     }
 }

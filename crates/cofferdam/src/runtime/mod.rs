@@ -1,14 +1,19 @@
 //! The runtime: the one impure place between sources, engine, journal and executors.
 
+mod care;
 mod dispatch;
+mod feed;
 pub mod health;
 mod live;
+mod network;
 mod pending;
 mod pipeline;
 mod shell;
 
-pub use dispatch::{Hand, Hands, chain_of};
+pub use care::{Pulse, beat};
+pub use dispatch::{Clock, Hand, Hands, chain_of};
 pub use live::{Live, Watch, now};
-pub use pending::simulate_pending;
+pub use network::LateNetwork;
+pub use pending::{Ground, read_pending, simulate_pending};
 pub use pipeline::{complete, parent_of, retrace};
-pub use shell::{Carried, Dispatcher, Shell, ShellError};
+pub use shell::{Carried, Dispatcher, Notifiers, Shell, ShellError};

@@ -6,37 +6,41 @@ use alloy_primitives::U256;
 use cofferdam_core::{
     BlockEnv, BlockRef, Observation, Stage, Tx,
     ports::{StateError, StateSource},
-    read::Readings,
+    read::{Readings, StateRead},
 };
-use cofferdam_engine::Engine;
 use cofferdam_sim::{On, Rules, SimError, next_block, simulate::simulate_after};
 
 /// Seconds after the head at which a pending transaction is simulated.
 const NEXT_BLOCK_SECONDS: u64 = 12;
 
-/// Simulates `tx` on `head` and answers the state reads that the rules want, before and after it.
-/// `None` if the transaction cannot be included as it is (nonce, balance, fee cap), or if its
-/// simulation lacked state: neither is evidence.
-///
-/// `env` is the head's (or the next block's) header.
+/// Where a pending transaction is simulated.
+#[derive(Clone)]
+pub struct Ground {
+    /// The head.
+    pub head: BlockRef,
+    /// Its header, or the next block's.
+    pub env: BlockEnv,
+    /// State at the head.
+    pub state: Arc<dyn StateSource>,
+}
+
+impl std::fmt::Debug for Ground {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ground").field("head", &self.head).finish_non_exhaustive()
+    }
+}
+
+/// Simulates `tx` on the head and decodes its facts. `None` if the transaction cannot be included as
+/// it is (nonce, balance, fee cap), or if its simulation lacked state: neither is evidence.
 ///
 /// # Errors
 /// If the state source failed.
-pub fn simulate_pending(
-    tx: Tx,
-    head: BlockRef,
-    env: &BlockEnv,
-    state: &Arc<dyn StateSource>,
-    engine: &Engine,
-) -> Result<Option<Observation>, SimError> {
-    if !includable(&tx, env, &**state)? {
+pub fn simulate_pending(tx: &Tx, ground: &Ground) -> Result<Option<Observation>, SimError> {
+    if !includable(tx, &ground.env, &*ground.state)? {
         return Ok(None);
     }
-    let rules = Rules::of(head.chain);
-    let (block, next) = next_block(&head, env, NEXT_BLOCK_SECONDS);
-    let on = On { block: &block, env: &next, state: &**state, rules: &rules };
-    let first = match simulate_after(&[], &tx, &[], on) {
-        Ok(it) => it.tx,
+    let first = match run(tx, &[], ground) {
+        Ok(it) => it.0,
         // Valid transactions only: what cannot be executed cannot do harm.
         Err(SimError::InvalidTx { .. }) => return Ok(None),
         Err(error) => return Err(error),
@@ -45,19 +49,33 @@ pub fn simulate_pending(
         return Ok(None);
     }
     let mut observation = Observation {
-        block: head,
-        env: env.clone(),
+        block: ground.head,
+        env: ground.env.clone(),
         stage: Stage::Pending,
         witnesses: 1,
         txs: vec![first],
         readings: Readings::default(),
     };
     observation.decode_facts();
-    let wanted = engine.wanted_reads(&observation);
-    if !wanted.is_empty() {
-        observation.readings = simulate_after(&[], &tx, &wanted, on)?.readings;
-    }
     Ok(Some(observation))
+}
+
+/// Answers `wanted` before and after `tx`.
+///
+/// # Errors
+/// If the state source failed.
+pub fn read_pending(tx: &Tx, wanted: &[StateRead], ground: &Ground) -> Result<Readings, SimError> {
+    if wanted.is_empty() {
+        return Ok(Readings::default());
+    }
+    Ok(run(tx, wanted, ground)?.1)
+}
+
+fn run(tx: &Tx, wanted: &[StateRead], ground: &Ground) -> Result<(Tx, Readings), SimError> {
+    let rules = Rules::of(ground.head.chain);
+    let (block, next) = next_block(&ground.head, &ground.env, NEXT_BLOCK_SECONDS);
+    let on = On { block: &block, env: &next, state: &*ground.state, rules: &rules };
+    simulate_after(&[], tx, wanted, on).map(|it| (it.tx, it.readings))
 }
 
 /// Whether a block could hold the transaction now: next nonce, fee cap not below the base fee, and
