@@ -73,8 +73,10 @@ pub(crate) struct Walk {
 
 /// How a round over the endpoints ended.
 enum Round {
-    /// A block was delivered or the walk turned to another branch.
+    /// A block was delivered.
     Moved,
+    /// The walk turned to another branch, of which no block is delivered yet.
+    Turned,
     /// There is no next block yet.
     Idle,
     /// The consumer is gone.
@@ -136,6 +138,7 @@ impl Walk {
                     self.recovered();
                     self.idle().await
                 }
+                Round::Turned => true,
                 Round::Closed => false,
                 Round::Held { because, patient } => self.hold(because, patient).await,
             };
@@ -183,6 +186,7 @@ impl Walk {
 
     async fn hold(&mut self, because: String, patient: bool) -> bool {
         let since = *self.failing_since.get_or_insert_with(Instant::now);
+        // The branch we were turning to may be gone again: the next round finds out.
         self.cursor.turn_back();
         let all_wrong =
             self.pool.endpoints().iter().all(|it| it.with_health(|health| health.wrong_chain()));
@@ -258,18 +262,13 @@ impl Walk {
             return Round::Held { because, patient: false };
         }
         let wanted = self.cursor.wanted();
-        if wanted.hash.is_some() && absent {
-            // The branch we were turning to is gone again.
-            self.cursor.turn_back();
-            return Round::Moved;
-        }
         let announced = wanted.number.zip(self.pool.best_head()).is_some_and(|it| it.1 >= it.0);
         match fault {
-            Some(fault) if announced || !absent => {
+            Some(fault) if announced || wanted.hash.is_some() || !absent => {
                 let patient = matches!(fault.kind, FaultKind::NotYet { .. });
                 Round::Held { because: fault.to_string(), patient }
             }
-            None if announced => Round::Held {
+            None if announced || wanted.hash.is_some() => Round::Held {
                 because: "announced, but no endpoint serves the block".to_owned(),
                 patient: true,
             },
@@ -294,7 +293,7 @@ impl Walk {
         let depth = tip.0.saturating_sub(fork.branch.last().map_or(tip.0, |it| it.0)) + 1;
         tracing::info!(chain = %self.pool.chain(), %endpoint, depth, "reorganisation");
         self.cursor.turn_to(fork.branch);
-        Round::Moved
+        Round::Turned
     }
 
     async fn deliver(&mut self, mut observation: Observation, without_traces: bool) -> Round {

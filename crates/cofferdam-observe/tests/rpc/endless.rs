@@ -18,7 +18,7 @@ use crate::support::{
 };
 
 /// Worlds per test run.
-const SEEDS: u64 = 150;
+const SEEDS: u64 = 10;
 /// Things that happen in each.
 const STEPS: u32 = 60;
 
