@@ -21,7 +21,7 @@ use super::{
     progress::Progress,
     race::race,
     step::{Fork, Hold, Step, step},
-    throttle::Throttle,
+    throttle::{Throttle, Turns},
     witness::Delivered,
 };
 
@@ -69,6 +69,7 @@ pub(crate) struct Walk {
     trace_failures: u32,
     blind: Throttle,
     moved_at: Instant,
+    turns: Turns,
 }
 
 /// How a round over the endpoints ended.
@@ -121,6 +122,7 @@ impl Walk {
             trace_failures: 0,
             blind: Throttle::default(),
             moved_at: Instant::now(),
+            turns: Turns::default(),
         }
     }
 
@@ -290,6 +292,10 @@ impl Walk {
             endpoint.with_health(|it| it.disagreed(tip.0));
             return Round::Idle;
         }
+        if !self.turns.admit(self.options.look_every(), Instant::now()) {
+            let because = format!("endpoints go back and forth about block {}", tip.0);
+            return Round::Held { because, patient: false };
+        }
         let depth = tip.0.saturating_sub(fork.branch.last().map_or(tip.0, |it| it.0)) + 1;
         tracing::info!(chain = %self.pool.chain(), %endpoint, depth, "reorganisation");
         self.cursor.turn_to(fork.branch);
@@ -314,6 +320,7 @@ impl Walk {
             return Round::Closed;
         }
         self.cursor.delivered(number, hash, parent);
+        self.turns.delivered(number);
         self.trace_failures = 0;
         self.blind.clear();
         let best = self.pool.best_head().unwrap_or_default();

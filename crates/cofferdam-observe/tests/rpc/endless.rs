@@ -18,7 +18,7 @@ use crate::support::{
 };
 
 /// Worlds per test run.
-const SEEDS: u64 = 10;
+const SEEDS: u64 = 40;
 /// Things that happen in each.
 const STEPS: u32 = 60;
 
