@@ -20,7 +20,7 @@ const TXS_MAX: usize = 50_000;
 
 /// What is needed of a block in the making: most of its header is not settled yet.
 #[derive(Deserialize)]
-struct RpcSubBlock {
+pub(super) struct RpcSubBlock {
     /// Left open by some nodes.
     number: Option<U64>,
     transactions: Vec<RpcTx>,
