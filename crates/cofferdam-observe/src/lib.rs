@@ -1,5 +1,7 @@
 //! Block sources: JSON-RPC nodes and recorded data.
 
+#[cfg(test)]
+mod mangle;
 pub mod recorded;
 pub mod rpc;
 mod tls;

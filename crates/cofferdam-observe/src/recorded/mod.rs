@@ -29,4 +29,6 @@ pub use rename::Rename;
 pub use trace::load_trace;
 
 #[cfg(test)]
+mod mangled;
+#[cfg(test)]
 mod tests;

@@ -74,9 +74,9 @@ impl Cursor {
         self.branch = branch;
     }
 
-    /// Gives up changing to another branch; `true` if that was under way.
-    pub(crate) fn turn_back(&mut self) -> bool {
-        !std::mem::take(&mut self.branch).is_empty()
+    /// Gives up changing to another branch, if that was under way.
+    pub(crate) fn turn_back(&mut self) {
+        self.branch.clear();
     }
 
     /// Notes a delivered block.
@@ -122,7 +122,7 @@ mod tests {
         cursor.turn_to(vec![(5, hash(2, 5)), (4, hash(2, 4))]);
         assert_eq!(cursor.wanted(), Wanted { number: Some(4), hash: Some(hash(2, 4)) });
         assert!(!cursor.continues(hash(1, 4), hash(1, 3)));
-        assert!(cursor.turn_back());
+        cursor.turn_back();
         assert_eq!(cursor.wanted(), Wanted { number: Some(6), hash: None });
         assert_eq!(cursor.tip(), Some((5, hash(1, 5))));
     }

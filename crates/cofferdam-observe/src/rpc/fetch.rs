@@ -91,6 +91,11 @@ impl Fetcher<'_> {
         Ok(header.into())
     }
 
+    /// The newest block.
+    pub(crate) async fn newest(&self) -> Result<Head, RpcFault> {
+        head(self.endpoint, self.limit).await
+    }
+
     /// The header of the canonical block at `number`, as far as the node has one.
     pub(crate) async fn header_at(&self, number: u64) -> Result<Option<Head>, RpcFault> {
         let params = json!([format!("{number:#x}"), false]);

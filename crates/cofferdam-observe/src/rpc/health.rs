@@ -326,7 +326,6 @@ mod tests {
             health.saw_head(head(number, hash), now);
         }
         assert_eq!(health.told_of(6), Some(head(6, 2)));
-        assert_eq!(health.told_of(5), Some(head(5, 1)));
         assert_eq!(health.told_of(4), None);
     }
 

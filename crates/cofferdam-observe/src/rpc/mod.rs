@@ -35,6 +35,9 @@ mod walk;
 mod wire;
 mod witness;
 
+#[cfg(test)]
+mod mangled;
+
 pub use check::Checks;
 pub use convert::decode_block;
 pub use endpoint::Endpoint;

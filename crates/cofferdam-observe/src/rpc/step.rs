@@ -76,7 +76,12 @@ impl Walkback<'_> {
     /// Without a next block the newest ones may still have been replaced.
     async fn same_height_fork(&self) -> Result<Step, Hold> {
         let endpoint: &Endpoint = self.fetcher.endpoint;
-        let Some(head) = endpoint.head() else { return Ok(Step::Absent) };
+        let Some(mut head) = endpoint.head() else { return Ok(Step::Absent) };
+        if self.cursor.wanted().number.is_some_and(|next| head.number >= next) {
+            // It told of a block that it no longer has.
+            head = self.fetcher.newest().await.map_err(Hold::Fault)?;
+            endpoint.saw_head(head);
+        }
         if self.cursor.delivered_at(head.number).is_none_or(|ours| ours == head.hash) {
             return Ok(Step::Absent);
         }

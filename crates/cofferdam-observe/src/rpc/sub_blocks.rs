@@ -6,6 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use alloy_primitives::U64;
 use cofferdam_core::ports::Boxed;
 use serde::Deserialize;
 use serde_json::json;
@@ -19,7 +20,9 @@ const TXS_MAX: usize = 50_000;
 
 /// What is needed of a block in the making: most of its header is not settled yet.
 #[derive(Deserialize)]
-struct RpcSubBlock {
+pub(super) struct RpcSubBlock {
+    /// Left open by some nodes.
+    number: Option<U64>,
     transactions: Vec<RpcTx>,
 }
 
@@ -66,6 +69,11 @@ async fn look(endpoint: &Endpoint, limit: Duration) -> Result<Option<RpcSubBlock
 /// Delivers what was not delivered before, in the order of the block.
 async fn take(shared: &Shared, block: Option<RpcSubBlock>) {
     let Some(block) = block else { return };
+    let tip = shared.tip().borrow().as_ref().map(|it| it.block.number);
+    // A node without a block in the making answers with the newest one.
+    if block.number.map(|it| it.to::<u64>()).zip(tip).is_some_and(|(number, tip)| number <= tip) {
+        return;
+    }
     let count = block.transactions.len();
     if count > TXS_MAX {
         let text = format!("the block in the making has {count} transactions, {TXS_MAX} are taken");

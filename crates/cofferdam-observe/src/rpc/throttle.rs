@@ -1,4 +1,5 @@
-//! Saying the same trouble once, not at every attempt. No clock: the time is an argument.
+//! Saying the same trouble once, not at every attempt, and changing branches no more often than there
+//! is a reason to. No clock: the time is an argument.
 
 use std::time::Duration;
 
@@ -8,6 +9,9 @@ use tokio::time::Instant;
 const SAME_AGAIN: Duration = Duration::from_secs(60);
 /// Another reason for the same block is told after this long at the earliest.
 const OTHER_AFTER: Duration = Duration::from_secs(10);
+
+/// Changes of branch that are made at once while no higher block is delivered.
+const TURNS_MAX: u32 = 3;
 
 /// Remembers what was said last.
 #[derive(Debug, Default)]
@@ -32,13 +36,41 @@ impl Throttle {
     }
 }
 
+/// Counts changes of branch that brought no higher block.
+#[derive(Debug, Default)]
+pub(crate) struct Turns {
+    highest: u64,
+    count: u32,
+    last: Option<Instant>,
+}
+
+impl Turns {
+    /// Whether to turn to another branch now; if too often, then only `pause` after the last time.
+    pub(crate) fn admit(&mut self, pause: Duration, now: Instant) -> bool {
+        let waits = self.last.is_some_and(|it| now.duration_since(it) < pause);
+        if self.count >= TURNS_MAX && waits {
+            return false;
+        }
+        self.count = self.count.saturating_add(1);
+        self.last = Some(now);
+        true
+    }
+
+    /// Notes a delivered block.
+    pub(crate) fn delivered(&mut self, number: u64) {
+        if number > self.highest {
+            (self.highest, self.count) = (number, 0);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use tokio::time::Instant;
 
-    use super::Throttle;
+    use super::{Throttle, Turns};
 
     #[test]
     fn a_reason_is_said_once_then_rarely_and_again_after_recovery() {
@@ -53,5 +85,18 @@ mod tests {
         assert!(throttle.admit(8, "slow", at(81)));
         throttle.clear();
         assert!(throttle.admit(8, "slow", at(82)));
+    }
+
+    #[test]
+    fn turns_that_bring_no_higher_block_become_rare() {
+        let (mut turns, now) = (Turns::default(), Instant::now());
+        let pause = Duration::from_secs(3);
+        turns.delivered(7);
+        let admitted = (0..9).filter(|it| turns.admit(pause, now + Duration::from_secs(*it)));
+        assert_eq!(admitted.count(), 3 + 2);
+        turns.delivered(7);
+        assert!(!turns.admit(pause, now + Duration::from_secs(9)));
+        turns.delivered(8);
+        assert!(turns.admit(pause, now + Duration::from_secs(9)));
     }
 }

@@ -65,7 +65,7 @@ pub(crate) fn attach(observation: &mut Observation, traces: Vec<Traced>) -> Resu
     Ok(())
 }
 
-fn parse_here(text: &str, asked: Asked) -> Result<Vec<Traced>, String> {
+pub(super) fn parse_here(text: &str, asked: Asked) -> Result<Vec<Traced>, String> {
     let depth = nesting(text);
     if depth > JSON_DEPTH_MAX {
         return Err(format!("trace is nested {depth} deep, more than {JSON_DEPTH_MAX}"));

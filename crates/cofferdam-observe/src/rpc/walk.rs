@@ -21,7 +21,7 @@ use super::{
     progress::Progress,
     race::race,
     step::{Fork, Hold, Step, step},
-    throttle::Throttle,
+    throttle::{Throttle, Turns},
     witness::Delivered,
 };
 
@@ -69,12 +69,15 @@ pub(crate) struct Walk {
     trace_failures: u32,
     blind: Throttle,
     moved_at: Instant,
+    turns: Turns,
 }
 
 /// How a round over the endpoints ended.
 enum Round {
-    /// A block was delivered or the walk turned to another branch.
+    /// A block was delivered.
     Moved,
+    /// The walk turned to another branch, of which no block is delivered yet.
+    Turned,
     /// There is no next block yet.
     Idle,
     /// The consumer is gone.
@@ -119,6 +122,7 @@ impl Walk {
             trace_failures: 0,
             blind: Throttle::default(),
             moved_at: Instant::now(),
+            turns: Turns::default(),
         }
     }
 
@@ -136,6 +140,7 @@ impl Walk {
                     self.recovered();
                     self.idle().await
                 }
+                Round::Turned => true,
                 Round::Closed => false,
                 Round::Held { because, patient } => self.hold(because, patient).await,
             };
@@ -183,6 +188,7 @@ impl Walk {
 
     async fn hold(&mut self, because: String, patient: bool) -> bool {
         let since = *self.failing_since.get_or_insert_with(Instant::now);
+        // The branch we were turning to may be gone again: the next round finds out.
         self.cursor.turn_back();
         let all_wrong =
             self.pool.endpoints().iter().all(|it| it.with_health(|health| health.wrong_chain()));
@@ -258,18 +264,13 @@ impl Walk {
             return Round::Held { because, patient: false };
         }
         let wanted = self.cursor.wanted();
-        if wanted.hash.is_some() && absent {
-            // The branch we were turning to is gone again.
-            self.cursor.turn_back();
-            return Round::Moved;
-        }
         let announced = wanted.number.zip(self.pool.best_head()).is_some_and(|it| it.1 >= it.0);
         match fault {
-            Some(fault) if announced || !absent => {
+            Some(fault) if announced || wanted.hash.is_some() || !absent => {
                 let patient = matches!(fault.kind, FaultKind::NotYet { .. });
                 Round::Held { because: fault.to_string(), patient }
             }
-            None if announced => Round::Held {
+            None if announced || wanted.hash.is_some() => Round::Held {
                 because: "announced, but no endpoint serves the block".to_owned(),
                 patient: true,
             },
@@ -291,10 +292,14 @@ impl Walk {
             endpoint.with_health(|it| it.disagreed(tip.0));
             return Round::Idle;
         }
+        if !self.turns.admit(self.options.look_every(), Instant::now()) {
+            let because = format!("endpoints go back and forth about block {}", tip.0);
+            return Round::Held { because, patient: false };
+        }
         let depth = tip.0.saturating_sub(fork.branch.last().map_or(tip.0, |it| it.0)) + 1;
         tracing::info!(chain = %self.pool.chain(), %endpoint, depth, "reorganisation");
         self.cursor.turn_to(fork.branch);
-        Round::Moved
+        Round::Turned
     }
 
     async fn deliver(&mut self, mut observation: Observation, without_traces: bool) -> Round {
@@ -315,6 +320,7 @@ impl Walk {
             return Round::Closed;
         }
         self.cursor.delivered(number, hash, parent);
+        self.turns.delivered(number);
         self.trace_failures = 0;
         self.blind.clear();
         let best = self.pool.best_head().unwrap_or_default();
