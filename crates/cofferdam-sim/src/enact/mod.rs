@@ -25,7 +25,7 @@ use cofferdam_core::{
 pub(crate) use self::actor::Actor;
 pub use self::{
     script::Script,
-    vary::{scale, substitute},
+    vary::{scale, substitute, swap},
 };
 use crate::{
     SimError,

@@ -1,4 +1,5 @@
-//! `cofferdam replay`: recorded exploits and ordinary blocks under one generic plan, two tables.
+//! `cofferdam replay`: recorded exploits, their variations, and ordinary blocks under one generic plan,
+//! three tables.
 
 use std::{fmt::Write, path::PathBuf, process::ExitCode};
 
@@ -6,9 +7,11 @@ use clap::Args;
 use cofferdam_core::Severity;
 
 use super::{CliError, Output};
-use crate::replay::{BlockLine, CaseLine, ReplayError, benign, exploits};
+use crate::replay::{
+    BlockLine, CaseLine, Outcome, ReplayError, VariationLine, benign, exploits, variations,
+};
 
-/// Replays recorded exploits and ordinary blocks.
+/// Replays recorded exploits, their variations, and ordinary blocks.
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
     /// Folder with the recorded data.
@@ -26,10 +29,13 @@ pub(crate) fn run(args: &ReplayArgs, output: &Output) -> Result<ExitCode, CliErr
     }
     output.note("replaying exploits …");
     let cases = exploits(&args.data, args.seed).map_err(failed)?;
+    output.note("replaying variations …");
+    let varied = variations(&args.data, args.seed).map_err(failed)?;
     output.note("replaying ordinary blocks …");
     let blocks = benign(&args.data).map_err(failed)?;
-    let text = format!("{}\n{}", cases_table(&cases), blocks_table(&blocks));
-    output.result(&serde_json::json!({ "exploits": cases, "blocks": blocks }), &text);
+    let text = [cases_table(&cases), variations_table(&varied), blocks_table(&blocks)].join("\n");
+    let json = serde_json::json!({ "exploits": cases, "variations": varied, "blocks": blocks });
+    output.result(&json, &text);
     let silent = blocks.iter().all(|it| it.critical() == 0);
     Ok(if silent { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -43,6 +49,37 @@ fn cases_table(cases: &[CaseLine]) -> String {
     }
     let critical = cases.iter().filter(|it| it.worst == Some(Severity::Critical)).count();
     let _ = writeln!(out, "{critical} of {} critical", cases.len());
+    out
+}
+
+fn variations_table(lines: &[VariationLine]) -> String {
+    let head = ("exploit", "variation", "outcome", "found in", "lost");
+    let mut out =
+        format!("{:<18} {:<16} {:<10} {:<8} {:>16} what\n", head.0, head.1, head.2, head.3, head.4);
+    for it in lines {
+        let found = it.found_at.map_or("-".to_owned(), |at| format!("{at} of {}", it.txs));
+        let lost = it.lost.to_string();
+        let outcome = it.outcome.phrase();
+        let _ = writeln!(
+            out,
+            "{:<18} {:<16} {outcome:<10} {found:<8} {lost:>16} {}",
+            it.case, it.variation, it.remark
+        );
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for it in lines {
+        if !names.contains(&it.variation) {
+            names.push(it.variation);
+        }
+    }
+    for name in names {
+        let count = |outcome| {
+            let with = |it: &&VariationLine| it.variation == name && it.outcome == outcome;
+            lines.iter().filter(with).count()
+        };
+        let (found, missed) = (count(Outcome::Found), count(Outcome::Missed));
+        let _ = writeln!(out, "{name}: {found} of {} that do harm found", found + missed);
+    }
     out
 }
 
