@@ -16,7 +16,7 @@ use cofferdam_core::{
     BlockEnv, BlockRef, Observation, Stage, Timestamp, Tx,
     evidence::Tracing,
     ports::StateSource,
-    read::Readings,
+    read::{Answer, Readings, StateRead},
     snapshot::Snapshot,
     trace::AttackTrace,
     tx::{CallKind, Frame},
@@ -33,6 +33,7 @@ use crate::{
     local::{BaseFee, LocalConfig, Unsigned, World},
     machine::{Leniency, Machine},
     rules::Rules,
+    simulate::{CALL, On, answers},
 };
 
 /// Gas of a re-enacted transaction: enough for any; the recordings hold no gas.
@@ -196,6 +197,18 @@ impl Act {
         }
         let report = self.compare(&blocks);
         Ok(Enacted { blocks, report })
+    }
+
+    /// Answers `reads` in order, as [`crate::answer_reads`]; but what can only be stored under one of the
+    /// attacker's fresh addresses is known to be zero.
+    ///
+    /// # Errors
+    /// [`SimError::Unavailable`] if the source failed.
+    pub fn answer_reads(&self, reads: &[StateRead], on: On<'_>) -> Result<Vec<Answer>, SimError> {
+        let actor = Actor::new(Arc::clone(&self.script));
+        let mut machine =
+            Machine::with_inspector(actor, on.state, on.block, on.env, on.rules, CALL)?;
+        answers(&mut machine, reads)
     }
 
     /// What each of the attacker's accounts must own at the start, in wei, to make its recorded payments.

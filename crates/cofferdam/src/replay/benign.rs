@@ -11,7 +11,10 @@ use cofferdam_observe::recorded::{MainnetBlocks, load_block_index};
 use cofferdam_sim::{ExecuteOptions, Rules, execute_block};
 use serde::Serialize;
 
-use super::{ReplayError, plan, state_after, watcher::Watcher};
+use super::{
+    ReplayError, plan, state_after,
+    watcher::{Watcher, World},
+};
 
 /// Contracts protected per block: the most active ones that hold assets.
 const PROTECTED_PER_BLOCK: usize = 50;
@@ -55,7 +58,7 @@ pub fn benign(data: &Path) -> Result<Vec<BlockLine>, ReplayError> {
         let plan = plan(1, serde_json::Value::Array(entities), &serde_json::Map::new())?;
         let mut findings = BTreeMap::new();
         let after = state_after(&recorded.state, &block.txs);
-        for it in Watcher::new(plan, &rules)?.see(block, &recorded.state, &after)? {
+        for it in Watcher::new(plan, World::Chain(&rules))?.see(block, &recorded.state, &after)? {
             *findings.entry(it.severity).or_insert(0) += 1;
         }
         let executed = executed.difference.is_none();

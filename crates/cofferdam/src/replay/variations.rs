@@ -19,7 +19,7 @@ use super::{
     exploits::remark,
     readable, state_after,
     victims::{Victim, victims},
-    watcher::Watcher,
+    watcher::{Watcher, World},
     worst,
 };
 
@@ -135,7 +135,7 @@ impl Stage<'_> {
         let enacted = enacted.map_err(|it| ReplayError::new("a variation cannot be run", it))?;
         let mut before = act.state(&self.fork.state);
         readable(&mut before, self.fork.env.beneficiary);
-        let mut watcher = Watcher::new(self.victim.plan()?, &act.rules)?;
+        let mut watcher = Watcher::new(self.victim.plan()?, World::Act(act))?;
         let mut played =
             Played { findings: Vec::new(), found_at: None, txs: 0, lost: Usd::ZERO, fault: None };
         for block in enacted.blocks {
@@ -148,7 +148,8 @@ impl Stage<'_> {
             }
             played.txs += block.txs.len();
             let after = state_after(&before, &block.txs);
-            played.lost = played.lost.plus(self.lost(act, &block, &before, &after)?);
+            played.lost =
+                played.lost.plus(self.victim.lost(&block, &before, &after, World::Act(act))?);
             let findings = watcher.see(block, &before, &after)?;
             if played.found_at.is_none() && worst(&findings) == Some(Severity::Critical) {
                 played.found_at = Some(played.txs);
@@ -157,16 +158,6 @@ impl Stage<'_> {
             before = after;
         }
         Ok(played)
-    }
-
-    fn lost(
-        &self,
-        act: &Act,
-        block: &cofferdam_core::Observation,
-        before: &Snapshot,
-        after: &Snapshot,
-    ) -> Result<Usd, ReplayError> {
-        self.victim.lost(block, before, after, &act.rules)
     }
 
     /// Whether a variation executes and does harm.

@@ -14,10 +14,9 @@ use cofferdam_core::{
     trace::AttackTrace,
 };
 use cofferdam_observe::recorded::{RecordedFork, load_fork_cache, load_trace};
-use cofferdam_sim::{On, Rules, answer_reads};
 use serde::Deserialize;
 
-use super::{ReplayError, plan};
+use super::{ReplayError, plan, watcher::World};
 
 /// Victims by case: contracts, assets, prices at the time. Facts, no judgement.
 const VICTIMS: &str = include_str!("victims.json");
@@ -81,7 +80,7 @@ impl Victim {
         block: &Observation,
         before: &Snapshot,
         after: &Snapshot,
-        rules: &Rules,
+        world: World<'_>,
     ) -> Result<Usd, ReplayError> {
         let assets: Vec<Asset> = serde_json::from_value(self.assets.clone())
             .map_err(|it| ReplayError::new("victims.json", it))?;
@@ -93,12 +92,8 @@ impl Victim {
         let pairs = assets.iter().flat_map(|asset| holders.iter().map(move |it| (asset, *it)));
         let pairs: Vec<(&Asset, Address)> = pairs.collect();
         let reads: Vec<StateRead> = pairs.iter().map(|it| holding(it.0.token, it.1)).collect();
-        let mut env = block.env.clone();
-        env.base_fee = 0;
-        let on = |state| On { block: &block.block, env: &env, state, rules };
-        let failed = |it| ReplayError::new("holdings cannot be read", it);
-        let then = answer_reads(&reads, on(before)).map_err(failed)?;
-        let now = answer_reads(&reads, on(after)).map_err(failed)?;
+        let then = world.answer(&reads, block, before)?;
+        let now = world.answer(&reads, block, after)?;
         let mut lost = Usd::ZERO;
         for ((asset, _), (then, now)) in pairs.iter().zip(then.iter().zip(&now)) {
             if let (Some(then), Some(now)) = (then.word(0), now.word(0)) {
