@@ -22,11 +22,9 @@ pub(crate) fn reentries<'a>(
         open.truncate(usize::from(frame.depth));
         let calls = matches!(frame.kind, CallKind::Call | CallKind::StaticCall);
         if calls && !frame.undone && owns(frame.to) && !owns(frame.from) {
-            let mut above = open.iter().rev();
-            let between = above.by_ref().take_while(|it| !is_entry(it, owns));
-            // `take_while` takes the entry itself, too: what is left of `open` lies above it.
-            let through = between.filter(|it| cluster.contains(&it.to)).count() > 0;
             let entered = open.iter().any(|it| is_entry(it, owns));
+            let mut between = open.iter().rev().take_while(|it| !is_entry(it, owns));
+            let through = between.any(|it| cluster.contains(&it.to));
             if through && entered {
                 found.push(frame);
             }
