@@ -126,8 +126,8 @@ impl BadDebt {
             Answer::Unavailable => return None,
             Answer::Reverted => AssetId::Native,
             answer => match answer.word(0) {
-                Some(word) => AssetId::Token(Address::from_word(word.into())),
-                None => AssetId::Native,
+                Some(word) if !word.is_zero() => AssetId::Token(Address::from_word(word.into())),
+                _ => AssetId::Native,
             },
         };
         ward.asset(id).and_then(|at| ward.assets.get(at))

@@ -14,6 +14,7 @@ mod reentrancy;
 mod safe_change;
 mod safe_delegatecall;
 mod share_price;
+mod silent_credit;
 mod unauthorised_transfer;
 mod unbacked_mint;
 
@@ -35,6 +36,7 @@ pub static DETECTORS: &[&Entry] = &[
     &safe_change::ENTRY,
     &safe_delegatecall::ENTRY,
     &share_price::ENTRY,
+    &silent_credit::ENTRY,
     &unauthorised_transfer::ENTRY,
     &unbacked_mint::ENTRY,
 ];

@@ -232,11 +232,15 @@ fn callers(tx: &Tx, token: Address) -> BTreeSet<Address> {
     entries(tx, token).map(|it| it.from).take(PARTIES_MAX).collect()
 }
 
-/// The reads that tell whether `caller` had leave.
+/// The reads that tell whether `caller` had leave. Nobody approves a stranger to burn one token: for that,
+/// only an approval for all counts.
 fn leave(it: &Taking, caller: Address) -> Vec<StateRead> {
     let parties = [reads::word(it.holder), reads::word(caller)];
     match it.id {
         None => vec![reads::view_with(it.token, reads::ALLOWANCE, &parties)],
+        Some(_) if it.to.is_zero() => {
+            vec![reads::view_with(it.token, reads::IS_APPROVED_FOR_ALL, &parties)]
+        }
         Some(id) => vec![
             reads::view_with(it.token, reads::IS_APPROVED_FOR_ALL, &parties),
             reads::view_of(it.token, reads::GET_APPROVED, id),

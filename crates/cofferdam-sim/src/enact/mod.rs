@@ -77,6 +77,9 @@ pub struct Report {
     pub outputs_equal: usize,
     /// Whether all logs are equal.
     pub logs_equal: bool,
+    /// Whether all frames are equal but for values that follow from the attacker's new addresses: equal in
+    /// kind, depth, caller, callee, selector and success, with as many logs of the same emitters.
+    pub same_shape: bool,
     /// Reads that the snapshot could not answer.
     pub missing_reads: u64,
 }
@@ -274,7 +277,11 @@ impl Act {
             Tracing::Incomplete { count, .. } => *count,
             _ => 0,
         });
+        let shapes = ran.clone().map(shape).eq(recorded.iter().map(shape));
+        let emitters = txs().flat_map(|it| &it.logs).map(|it| it.address);
+        let emitted = emitters.eq(self.trace.logs.iter().map(|it| it.address));
         Report {
+            same_shape: shapes && emitted,
             frames: recorded.len(),
             frames_equal: pairs().count().saturating_sub(usize::from(surplus)),
             outputs_equal: outputs.count(),
@@ -288,6 +295,12 @@ impl Report {
     /// Whether every frame, output and log is as recorded.
     pub fn is_complete(&self) -> bool {
         self.frames_equal == self.frames && self.outputs_equal == self.frames && self.logs_equal
+    }
+
+    /// Whether the recorded attack took place: all is as recorded, or differs only where hashes of the
+    /// attacker's new addresses must differ.
+    pub fn is_faithful(&self) -> bool {
+        self.is_complete() || (self.same_shape && self.missing_reads == 0)
     }
 }
 
@@ -317,6 +330,12 @@ pub fn tx_from_trace(trace: &AttackTrace) -> Tx {
 fn same(recorded: &Frame, ran: &Frame) -> bool {
     let key = |it: &Frame| (it.depth, it.kind, it.from, it.to, it.value, it.succeeded);
     key(recorded) == key(ran) && (recorded.kind == CallKind::Create || recorded.input == ran.input)
+}
+
+/// What must be the same of a frame whatever the attacker's addresses.
+fn shape(it: &Frame) -> (u16, CallKind, Address, Address, Option<[u8; 4]>, bool) {
+    let selector = it.selector().filter(|_| it.kind != CallKind::Create);
+    (it.depth, it.kind, it.from, it.to, selector, it.succeeded)
 }
 
 /// The entry selector, then the part's number.

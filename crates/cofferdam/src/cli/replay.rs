@@ -8,7 +8,7 @@ use cofferdam_core::Severity;
 
 use super::{CliError, Output};
 use crate::replay::{
-    BlockLine, CaseLine, Outcome, ReplayError, VariationLine, benign, exploits, variations,
+    BlockLine, CaseLine, Outcome, ReplayError, VariationLine, benign, exploits, odd, variations,
 };
 
 /// Replays recorded exploits, their variations, and ordinary blocks.
@@ -33,10 +33,19 @@ pub(crate) fn run(args: &ReplayArgs, output: &Output) -> Result<ExitCode, CliErr
     let varied = variations(&args.data, args.seed).map_err(failed)?;
     output.note("replaying ordinary blocks …");
     let blocks = benign(&args.data).map_err(failed)?;
-    let text = [cases_table(&cases), variations_table(&varied), blocks_table(&blocks)].join("\n");
-    let json = serde_json::json!({ "exploits": cases, "variations": varied, "blocks": blocks });
-    output.result(&json, &text);
-    let silent = blocks.iter().all(|it| it.critical() == 0);
+    output.note("replaying honest but odd blocks …");
+    let odd = odd(&args.data).map_err(failed)?;
+    let tables = [
+        cases_table(&cases),
+        variations_table(&varied),
+        blocks_table("ordinary blocks", &blocks),
+        blocks_table("blocks with liquidations, arbitrage and flash loans", &odd),
+    ];
+    let json = serde_json::json!({
+        "exploits": cases, "variations": varied, "blocks": blocks, "odd": odd,
+    });
+    output.result(&json, &tables.join("\n"));
+    let silent = blocks.iter().chain(&odd).all(|it| it.critical() == 0);
     Ok(if silent { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -83,7 +92,7 @@ fn variations_table(lines: &[VariationLine]) -> String {
     out
 }
 
-fn blocks_table(blocks: &[BlockLine]) -> String {
+fn blocks_table(what: &str, blocks: &[BlockLine]) -> String {
     let mut out =
         format!("{:>10} {:>5} {:>10} {:<9} findings\n", "block", "txs", "protected", "executed");
     for it in blocks {
@@ -93,7 +102,11 @@ fn blocks_table(blocks: &[BlockLine]) -> String {
             .rev()
             .map(|(severity, count)| format!("{count} {severity}"))
             .collect();
-        let executed = if it.executed { "as header" } else { "DIFFERS" };
+        let executed = match it.executed {
+            Some(true) => "as header",
+            Some(false) => "DIFFERS",
+            None => "no state",
+        };
         let _ = writeln!(
             out,
             "{:>10} {:>5} {:>10} {executed:<9} {}",
@@ -106,7 +119,7 @@ fn blocks_table(blocks: &[BlockLine]) -> String {
     let txs: usize = blocks.iter().map(|it| it.txs).sum();
     let critical: u32 = blocks.iter().map(BlockLine::critical).sum();
     let _ =
-        writeln!(out, "{} blocks, {txs} transactions, {critical} critical findings", blocks.len());
+        writeln!(out, "{what}: {}, {txs} transactions, {critical} critical findings", blocks.len());
     out
 }
 

@@ -5,6 +5,7 @@
 
 mod benign;
 mod exploits;
+mod odd;
 mod variations;
 mod victims;
 mod watcher;
@@ -16,6 +17,7 @@ use serde::Serialize;
 
 pub use benign::{BlockLine, benign};
 pub use exploits::{CaseLine, exploits};
+pub use odd::odd;
 pub use variations::{Outcome, VariationLine, variations};
 
 /// Detectors that mean nothing without settings of their own.

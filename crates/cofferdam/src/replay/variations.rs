@@ -8,7 +8,7 @@ mod edits;
 
 use std::path::Path;
 
-use cofferdam_core::{Finding, Severity, Usd, evidence::Tracing, snapshot::Snapshot};
+use cofferdam_core::{Finding, Severity, Usd, evidence::Tracing};
 use cofferdam_observe::recorded::RecordedFork;
 use cofferdam_sim::enact::{Act, Pace};
 use serde::Serialize;
@@ -110,7 +110,7 @@ pub fn variations(data: &Path, seed: u64) -> Result<Vec<VariationLine>, ReplayEr
         let act = Act::of(&trace, &[]).map_err(|it| ReplayError::new(case.clone(), it))?;
         let played = act.play(&stage.fork.state, &stage.fork.env, Pace::default());
         let played = played.map_err(|it| ReplayError::new(case.clone(), it))?;
-        if !played.report.is_complete() {
+        if !played.report.is_faithful() {
             continue;
         }
         let whole = stage.run(&act, Pace::default())?;
