@@ -1,5 +1,7 @@
 //! The state reads that all rules want, and when.
 
+use std::collections::BTreeSet;
+
 use alloy_primitives::{Address, map::AddressMap};
 use cofferdam_core::{
     Class, Finding, Observation, Severity, Tx,
@@ -60,15 +62,20 @@ impl Asked {
         wanted.iter().filter_map(|at| self.reads.get(*at as usize)).cloned().collect()
     }
 
-    /// One *blind* finding if a read that was asked for could not be answered.
-    pub(crate) fn blind(&self, observation: &Observation) -> Option<Finding> {
+    /// One *blind* finding if a read that was asked for could not be answered. `also` was asked for
+    /// because of transactions of the observation.
+    pub(crate) fn blind(
+        &self,
+        observation: &Observation,
+        also: &BTreeSet<StateRead>,
+    ) -> Option<Finding> {
         let unknown = |it: &Answer| matches!(it, Answer::Unavailable);
         let lost: Vec<&StateRead> = observation
             .readings
             .iter()
             .filter(|(_, it)| unknown(&it.before) || unknown(&it.after))
             .map(|(read, _)| read)
-            .filter(|it| self.reads.binary_search(it).is_ok())
+            .filter(|it| self.reads.binary_search(it).is_ok() || also.contains(*it))
             .collect();
         let first = lost.first()?;
         let subject = match first {

@@ -203,8 +203,13 @@ fn happen(tx: &mut Tx, words: &[&str], line: &str) {
     match words {
         ["call" | "delegatecall", from, to, data, rest @ ..] => {
             let kind = if words[0] == "call" { CallKind::Call } else { CallKind::DelegateCall };
+            let (depth, rest) = match rest {
+                ["depth", depth, rest @ ..] => (depth.parse().expect("a depth"), rest),
+                rest => (1, rest),
+            };
             let value = rest.first().map_or(U256::ZERO, |it| number(it));
-            tx.frames.push(frame(kind, address(from), address(to), bytes(data), value));
+            let call = frame(kind, address(from), address(to), bytes(data), value);
+            tx.frames.push(Frame { depth, ..call });
             if kind == CallKind::DelegateCall {
                 tx.facts.push(Fact::Delegated {
                     context: address(from),

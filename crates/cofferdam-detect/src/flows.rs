@@ -106,6 +106,9 @@ fn moved(tx: &Tx, fact: &Fact) -> Option<Move> {
         Fact::Transfer { token: it, from, to, amount } => {
             Move { asset: token(it), from: *from, to: *to, amount: *amount }
         }
+        Fact::NftTransfer { token: it, from, to, .. } => {
+            Move { asset: token(it), from: *from, to: *to, amount: U256::from(1u8) }
+        }
         Fact::NativeTransfer { from, to, amount } => {
             Move { asset: AssetId::Native, from: *from, to: *to, amount: *amount }
         }

@@ -24,9 +24,11 @@ mod flows;
 mod guarded;
 mod index;
 mod loss;
+mod losses;
 mod pools;
 mod ratio;
 mod reads;
+mod reentry;
 mod report;
 mod rules;
 mod suspicion;
@@ -43,6 +45,9 @@ use cofferdam_core::{
     read::StateRead,
     record::Memo,
 };
+
+/// State reads that one rule may ask for because of one transaction; the rest is not asked.
+pub const ASKED_PER_TX_MAX: usize = 256;
 
 /// What a detector is, independent of its configuration.
 #[derive(Debug)]
@@ -103,6 +108,13 @@ pub trait Detector: Send + std::fmt::Debug {
 
     /// State it wants to know at the block and its parent. Asked once, after building.
     fn questions(&self) -> Vec<Question> {
+        Vec::new()
+    }
+
+    /// State it wants to know because of one transaction that touches its interests, before and after
+    /// the observation: what no one can name before an attacker has shown himself. At most
+    /// [`ASKED_PER_TX_MAX`] reads are taken.
+    fn asks(&self, _tx: &Tx) -> Vec<StateRead> {
         Vec::new()
     }
 

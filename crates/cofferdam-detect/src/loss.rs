@@ -22,7 +22,7 @@ use crate::{
     flows::{self, Flow, Payment},
     pools,
     ratio::{self, mul_div},
-    reads,
+    reads, reentry,
     suspicion::{self, Sign},
     watch::{Ward, value},
 };
@@ -89,6 +89,10 @@ pub(crate) fn assess(
     }
     if suspicion::fresh_code(cx, tx, &parties, is_ours) {
         signs.push(Sign::FreshCode);
+    }
+    let initiators = suspicion::initiators(tx, is_ours);
+    if !reentry::reentries(tx, &|it| ward.owns(it), &initiators).is_empty() {
+        signs.push(Sign::Reentered);
     }
     if signs.is_empty() {
         let mut debits = debits(ward, tx);

@@ -5,6 +5,8 @@
 //! did not fall. That needs no price. Concentrated liquidity (Uniswap v3) tells amounts only; its swaps
 //! and withdrawals are taken at their word, see [`concentrated`].
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use alloy_primitives::{Address, B256, I256, Log, U256, U512, b256};
 use cofferdam_core::{Fact, Tx, plan::AssetId};
 
@@ -36,6 +38,51 @@ impl PairSwap {
     pub(crate) fn is_fair(&self) -> bool {
         product(self.after) >= product(self.before)
     }
+}
+
+/// A swap in a pair of the Uniswap-v2 kind, as seen by the one who got its output.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Trade {
+    /// Position among the facts of the transaction.
+    pub(crate) at: usize,
+    /// Who got the output.
+    pub(crate) to: Address,
+    /// Which side was paid in: 0 or 1.
+    pub(crate) side: usize,
+    swap: PairSwap,
+}
+
+impl Trade {
+    /// Reserves before and after, each with the side that was paid in first.
+    pub(crate) fn reserves(&self) -> ([U256; 2], [U256; 2]) {
+        let turn = |[a, b]: [U256; 2]| if self.side == 0 { [a, b] } else { [b, a] };
+        (turn(self.swap.before), turn(self.swap.after))
+    }
+}
+
+/// The trades of `tx` by pair, in order. A swap that pays out both sides is none.
+pub(crate) fn trades(tx: &Tx) -> BTreeMap<Address, Vec<Trade>> {
+    let mut trades: BTreeMap<Address, Vec<Trade>> = BTreeMap::new();
+    let mut swaps: BTreeMap<Address, std::vec::IntoIter<PairSwap>> = BTreeMap::new();
+    let mut synced = BTreeSet::new();
+    for (at, fact) in tx.facts.iter().enumerate() {
+        match *fact {
+            Fact::PairSync { pair, .. } => {
+                synced.insert(pair);
+            }
+            // As in [`pair_swaps`]: a swap without its reserves is not one of them.
+            Fact::PairSwap { pair, to, out0, out1, .. } if synced.remove(&pair) => {
+                let left = swaps.entry(pair).or_insert_with(|| pair_swaps(tx, pair).into_iter());
+                let Some(swap) = left.next() else { continue };
+                let side = usize::from(!out0.is_zero());
+                if out0.is_zero() != out1.is_zero() {
+                    trades.entry(pair).or_default().push(Trade { at, to, side, swap });
+                }
+            }
+            _ => {}
+        }
+    }
+    trades
 }
 
 /// The product of two reserves.
@@ -90,7 +137,7 @@ pub(crate) fn settle(ward: &Ward, tx: &Tx, flow: &mut Flow) {
 }
 
 /// The two tokens of a pair, which it orders by address: those it moved in `tx`.
-fn sides(tx: &Tx, pair: Address) -> Option<[Address; 2]> {
+pub(crate) fn sides(tx: &Tx, pair: Address) -> Option<[Address; 2]> {
     let mut tokens: Vec<Address> = Vec::new();
     for fact in &tx.facts {
         if let Fact::Transfer { token, from, to, .. } = fact

@@ -20,6 +20,16 @@ pub(crate) const TOTAL_ASSETS: [u8; 4] = hex!("01e1d114");
 pub(crate) const CONVERT_TO_ASSETS: [u8; 4] = hex!("07a2d13a");
 /// `exchangeRateStored()`
 pub(crate) const EXCHANGE_RATE_STORED: [u8; 4] = hex!("182df0f5");
+/// `getAccountSnapshot(address)`
+pub(crate) const GET_ACCOUNT_SNAPSHOT: [u8; 4] = hex!("c37f68e2");
+/// `underlying()`
+pub(crate) const UNDERLYING: [u8; 4] = hex!("6f307dc3");
+/// `allowance(address,address)`
+pub(crate) const ALLOWANCE: [u8; 4] = hex!("dd62ed3e");
+/// `getApproved(uint256)`
+pub(crate) const GET_APPROVED: [u8; 4] = hex!("081812fc");
+/// `isApprovedForAll(address,address)`
+pub(crate) const IS_APPROVED_FOR_ALL: [u8; 4] = hex!("e985e9c5");
 /// `getReserves()`
 pub(crate) const GET_RESERVES: [u8; 4] = hex!("0902f1ac");
 /// `get_virtual_price()`

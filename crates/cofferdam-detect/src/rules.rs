@@ -3,15 +3,15 @@
 //! **Invariant:** a transaction costs look-ups in proportion to what it touches, not to the number of
 //! rules, and a miss allocates nothing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use cofferdam_core::{
     ChainId, Finding, Observation, Tx, evidence::Tracing, plan::Plan, read::StateRead, record::Memo,
 };
 
 use crate::{
-    BuildCx, BuildError, Context, DETECTORS, Detector, Entry, Need, asked::Asked, blind::Sight,
-    index::Index,
+    ASKED_PER_TX_MAX, BuildCx, BuildError, Context, DETECTORS, Detector, Entry, Need, asked::Asked,
+    blind::Sight, index::Index,
 };
 
 /// Name of the rules that no detector of ours feeds: their findings come from outside, and the rule
@@ -109,7 +109,22 @@ impl RuleSet {
 
     /// The state reads wanted for an observation with these transactions, sorted, each once.
     pub fn wanted(&self, txs: &[Tx]) -> Vec<StateRead> {
-        self.asked.wanted(txs)
+        let mut wanted = self.asked.wanted(txs);
+        let known = wanted.len();
+        for tx in txs {
+            let mut met = Vec::new();
+            self.index.matches(tx, |list| met.extend_from_slice(list));
+            met.sort_unstable();
+            met.dedup();
+            for rule in met.iter().filter_map(|at| self.rules.get(*at as usize)) {
+                wanted.extend(rule.detector.asks(tx).into_iter().take(ASKED_PER_TX_MAX));
+            }
+        }
+        if wanted.len() > known {
+            wanted.sort_unstable();
+            wanted.dedup();
+        }
+        wanted
     }
 
     /// Folds a block into the rules.
@@ -157,11 +172,13 @@ impl RuleSet {
         self.called.clear();
         self.stamp += 1;
         let block = self.stamp;
+        let mut asked = BTreeSet::new();
         for tx in &observation.txs {
             self.dispatch(tx, block);
             self.report_blind(&cx, tx, &mut out);
             for at in &self.matched {
                 if let Some(rule) = self.rules.get_mut(*at as usize) {
+                    asked.extend(rule.detector.asks(tx).into_iter().take(ASKED_PER_TX_MAX));
                     rule.detector.on_tx(&cx, tx, &mut out);
                 }
             }
@@ -177,7 +194,7 @@ impl RuleSet {
                 rule.detector.on_block(&cx, &mut out);
             }
         }
-        out.extend(self.asked.blind(observation));
+        out.extend(self.asked.blind(observation, &asked));
         out
     }
 

@@ -17,6 +17,12 @@ const CALLBACKS: &[[u8; 4]] = &[
     hex!("f04f2707"), // receiveFlashLoan(address[],uint256[],uint256[],bytes)
     hex!("31f57072"), // onMorphoFlashLoan(uint256,bytes)
     hex!("8b418713"), // callFunction(address,(address,uint256),bytes)
+    hex!("7ed1f1dd"), // DPPFlashLoanCall(address,uint256,uint256,bytes)
+    hex!("eb2021c3"), // DVMFlashLoanCall(address,uint256,uint256,bytes)
+    hex!("d5b99797"), // DSPFlashLoanCall(address,uint256,uint256,bytes)
+    hex!("5b3bc4fe"), // BiswapCall(address,uint256,uint256,bytes)
+    hex!("a1d48336"), // pancakeV3FlashCallback(uint256,uint256,bytes)
+    hex!("a60b0d3c"), // algebraFlashCallback(uint256,uint256,bytes)
 ];
 
 /// `uniswapV2Call(address,uint256,uint256,bytes)`
@@ -33,6 +39,8 @@ pub(crate) enum Sign {
     FlashLoan,
     /// Code takes part that was created in this transaction or block.
     FreshCode,
+    /// Those who started the transaction entered the entity again from within.
+    Reentered,
     /// The money ends with those who started the transaction.
     SelfServing,
     /// The money ends with an account that is not on the plan's list of recipients.
@@ -42,13 +50,14 @@ pub(crate) enum Sign {
 impl Sign {
     /// Strong signs raise a large loss to a critical one; weak ones only a very large loss.
     pub(crate) fn is_strong(self) -> bool {
-        matches!(self, Self::FlashLoan | Self::FreshCode)
+        matches!(self, Self::FlashLoan | Self::FreshCode | Self::Reentered)
     }
 
     /// A phrase for people.
     pub(crate) fn phrase(self) -> &'static str {
         match self {
             Self::FlashLoan => "flash loan in the same transaction",
+            Self::Reentered => "the entity was entered again from within",
             Self::FreshCode => "code created in the same block takes part",
             Self::SelfServing => "the sender keeps the money",
             Self::UnlistedRecipient => "the recipient is not listed",

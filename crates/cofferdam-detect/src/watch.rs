@@ -7,9 +7,10 @@ use alloy_primitives::{
 use cofferdam_core::{
     Usd,
     plan::{Asset, AssetId},
+    read::StateRead,
 };
 
-use crate::{BuildCx, Interest};
+use crate::{BuildCx, BuildError, Interest, Question, reads};
 
 /// The most an amount is worth: nine trillion dollars, which JSON can carry as an integer. A hostile
 /// amount in a log must not make a journal record unwritable.
@@ -57,6 +58,35 @@ impl Wards {
             });
         }
         wards
+    }
+
+    /// The entities of the rule being built, of which one at least must have assets.
+    ///
+    /// # Errors
+    /// [`BuildError::Unusable`] if none has.
+    pub(crate) fn with_assets(cx: &BuildCx<'_>) -> Result<Self, BuildError> {
+        let wards = Self::new(cx);
+        if wards.iter().all(|it| it.assets.is_empty()) {
+            return Err(BuildError::Unusable {
+                rule: cx.rule.id.clone(),
+                what: "no entity it watches lists an asset".into(),
+                hint: "add [[entities.assets]] with token, symbol, decimals and price".into(),
+            });
+        }
+        Ok(wards)
+    }
+
+    /// The reads that `of` names for each account, asked if a transaction touches it.
+    pub(crate) fn questions<I>(&self, of: impl Fn(Address) -> I) -> Vec<Question>
+    where
+        I: IntoIterator<Item = StateRead>,
+    {
+        let accounts = self.accounts().map(|it| it.1);
+        accounts
+            .flat_map(|account| {
+                of(account).into_iter().map(move |read| reads::when_touched(read, account))
+            })
+            .collect()
     }
 
     /// Every entity.

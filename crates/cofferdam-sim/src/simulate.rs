@@ -16,7 +16,7 @@ use revm::{Database, context::result::ExecutionResult};
 use crate::{
     SimError,
     execute::fill,
-    machine::{Leniency, Machine, NotRun},
+    machine::{Leniency, Machine, NotRun, Watch},
     rules::Rules,
 };
 
@@ -68,7 +68,7 @@ pub struct Called {
 const PENDING: Leniency =
     Leniency { nonce: true, base_fee: true, sender_code: false, funds: false, gas_limit: true };
 /// A call is not a transaction: nobody pays, anybody may be the sender.
-const CALL: Leniency =
+pub(crate) const CALL: Leniency =
     Leniency { nonce: true, base_fee: true, sender_code: true, funds: true, gas_limit: true };
 
 /// The block after `head`, `seconds` later, as a simulation needs it. Base fee and excess blob gas are
@@ -168,8 +168,8 @@ pub fn simulate_call(call: &Call, on: On<'_>) -> Result<Called, SimError> {
 }
 
 /// Answers on top of what `machine` committed.
-pub(crate) fn answers(
-    machine: &mut Machine<'_>,
+pub(crate) fn answers<'a, I: Watch<'a>>(
+    machine: &mut Machine<'a, I>,
     reads: &[StateRead],
 ) -> Result<Vec<Answer>, SimError> {
     if reads.len() > READS_MAX {
@@ -179,7 +179,10 @@ pub(crate) fn answers(
     reads.iter().map(|read| answer(machine, read)).collect()
 }
 
-fn answer(machine: &mut Machine<'_>, read: &StateRead) -> Result<Answer, SimError> {
+fn answer<'a, I: Watch<'a>>(
+    machine: &mut Machine<'a, I>,
+    read: &StateRead,
+) -> Result<Answer, SimError> {
     if let StateRead::Call { to, data } = read {
         return call(machine, *to, data);
     }
@@ -204,7 +207,11 @@ fn answer(machine: &mut Machine<'_>, read: &StateRead) -> Result<Answer, SimErro
     Ok(if overlay.take_missing().is_empty() { found } else { Answer::Unavailable })
 }
 
-fn call(machine: &mut Machine<'_>, to: Address, data: &Bytes) -> Result<Answer, SimError> {
+fn call<'a, I: Watch<'a>>(
+    machine: &mut Machine<'a, I>,
+    to: Address,
+    data: &Bytes,
+) -> Result<Answer, SimError> {
     let gas = machine.evm.ctx.block.gas_limit.clamp(1, READ_GAS_MAX);
     match machine.run(&view(Address::ZERO, to, data, gas)) {
         Ok(ran) if !ran.missing.is_empty() => Ok(Answer::Unavailable),

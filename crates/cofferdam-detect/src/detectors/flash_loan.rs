@@ -9,12 +9,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
-    BuildCx, BuildError, Context, Detector, Entry, Interest, Meta, Need, Question, flows,
-    loss::{self, Loss, Terms},
+    BuildCx, BuildError, Context, Detector, Entry, Interest, Meta, Need, Question,
+    loss::{self, Loss},
+    losses::Losses,
     ratio::{percent, usd_ppm},
-    report::{About, Voice, group},
+    report::{About, group},
     suspicion::{Sign, initiators},
-    watch::{Ward, Wards},
+    watch::Ward,
 };
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -41,6 +42,10 @@ struct Settings {
     critical: BasisPoints,
     /// A profit above this is critical.
     critical_profit: UsdText,
+    /// A loss above this share is critical from `most-profit` on, however small the entity.
+    most: BasisPoints,
+    /// Least profit if most of the holdings are lost.
+    most_profit: UsdText,
     /// How far plan prices may be off when one asset came in for another.
     price_tolerance: BasisPoints,
     /// Whether a profit at the entity's cost is reported only if a flash loan is in the transaction.
@@ -54,6 +59,8 @@ impl Default for Settings {
             share: BasisPoints(5_000),
             critical: BasisPoints(100_000),
             critical_profit: UsdText(Usd::whole(100_000)),
+            most: BasisPoints(500_000),
+            most_profit: UsdText(Usd::whole(1_000)),
             price_tolerance: BasisPoints(300_000),
             require_loan: true,
         }
@@ -62,25 +69,15 @@ impl Default for Settings {
 
 #[derive(Debug)]
 struct FlashLoan {
-    voice: Voice,
+    losses: Losses,
     settings: Settings,
-    terms: Terms,
-    wards: Wards,
 }
 
 impl FlashLoan {
     fn new(cx: &BuildCx<'_>) -> Result<Self, BuildError> {
         let settings: Settings = cx.settings()?;
-        let terms = Terms { price_tolerance: settings.price_tolerance, recipients: Vec::new() };
-        let wards = Wards::new(cx);
-        if wards.iter().all(|it| it.assets.is_empty()) {
-            return Err(BuildError::Unusable {
-                rule: cx.rule.id.clone(),
-                what: "no entity it watches lists an asset".into(),
-                hint: "add [[entities.assets]] with token, symbol, decimals and price".into(),
-            });
-        }
-        Ok(Self { voice: Voice::new("flash-loan", cx), settings, terms, wards })
+        let losses = Losses::new("flash-loan", cx, settings.price_tolerance, Vec::new())?;
+        Ok(Self { losses, settings })
     }
 
     fn judge(&self, cx: &Context<'_>, tx: &Tx, ward: &Ward, loss: Loss) -> Option<Finding> {
@@ -89,9 +86,11 @@ impl FlashLoan {
         if settings.require_loan && !borrowed {
             return None;
         }
-        let profit = loss::gain(ward, tx, &initiators(tx, |it| self.voice.is_ours(it)));
+        let profit = loss::gain(ward, tx, &initiators(tx, |it| self.losses.voice.is_ours(it)));
         let share = usd_ppm(loss.value, loss.held.or(ward.value_at_risk)?)?;
-        if profit < settings.min_profit.0 || share < settings.share.0 {
+        let most = share >= settings.most.0;
+        let least = if most { settings.most_profit.0 } else { settings.min_profit.0 };
+        if profit < least || share < settings.share.0 {
             return None;
         }
         let critical = share >= settings.critical.0 || profit >= settings.critical_profit.0;
@@ -108,25 +107,22 @@ impl FlashLoan {
             loss: loss.value,
             summary: format!("{profit} of profit with {with} against a loss of {}", loss.value),
             evidence,
-            ..self.voice.finding(cx, about, severity, Class::Damage, group::VALUE)
+            ..self.losses.voice.finding(cx, about, severity, Class::Damage, group::VALUE)
         })
     }
 }
 
 impl Detector for FlashLoan {
     fn interests(&self) -> Vec<Interest> {
-        self.wards.interests()
+        self.losses.interests()
     }
 
     fn questions(&self) -> Vec<Question> {
-        self.wards.iter().flat_map(loss::questions).collect()
+        self.losses.questions()
     }
 
     fn on_tx(&mut self, cx: &Context<'_>, tx: &Tx, out: &mut Vec<Finding>) {
-        for (position, flow) in flows::flows(&self.wards, tx) {
-            let Some(ward) = self.wards.at(position) else { continue };
-            let is_ours = |it| self.voice.is_ours(it);
-            let loss = loss::assess(cx, &self.terms, ward, tx, flow, &is_ours);
+        for (_, ward, loss) in self.losses.of(cx, tx) {
             out.extend(loss.and_then(|it| self.judge(cx, tx, ward, it)));
         }
     }
@@ -162,11 +158,17 @@ mod tests {
               tx 0xee -> 0xec
                 call 0x99 0xec 0x10d1e85c
                 transfer 0x70 100000e18 from 0xaa to 0xee
+            block 4
+              read token 0x70 of 0xaa 6000e18 -> 1000e18
+              tx 0xee -> 0xec
+                call 0x99 0xec 0x7ed1f1dd
+                transfer 0x70 5000e18 from 0xaa to 0xee
             ",
             expect![[r#"
                 1 high flash-loan 0xaa $30,000: $30,000 of profit with a flash loan against a loss of $30,000
                 2 critical flash-loan 0xaa $500,000: $500,000 of profit with a flash loan against a loss of $500,000
                 3 critical flash-loan 0xaa $100,000: $100,000 of profit with a flash loan against a loss of $100,000
+                4 critical flash-loan 0xaa $5,000: $5,000 of profit with a flash loan against a loss of $5,000
             "#]],
         );
     }

@@ -1,32 +1,44 @@
 //! The registry: closed, sorted, greppable. One more detector is one file, one page and one line.
 
+mod bad_debt;
 mod control_change;
 mod defence_health;
 mod donation;
 mod empty_market;
 mod expression;
 mod flash_loan;
+mod forced_trade;
 mod outflow;
 mod pool_invariant;
+mod reentrancy;
 mod safe_change;
 mod safe_delegatecall;
 mod share_price;
+mod silent_credit;
+mod unauthorised_transfer;
+mod unbacked_mint;
 
 use crate::Entry;
 
 /// Every detector, sorted by name.
 pub static DETECTORS: &[&Entry] = &[
+    &bad_debt::ENTRY,
     &control_change::ENTRY,
     &defence_health::ENTRY,
     &donation::ENTRY,
     &empty_market::ENTRY,
     &expression::ENTRY,
     &flash_loan::ENTRY,
+    &forced_trade::ENTRY,
     &outflow::ENTRY,
     &pool_invariant::ENTRY,
+    &reentrancy::ENTRY,
     &safe_change::ENTRY,
     &safe_delegatecall::ENTRY,
     &share_price::ENTRY,
+    &silent_credit::ENTRY,
+    &unauthorised_transfer::ENTRY,
+    &unbacked_mint::ENTRY,
 ];
 
 #[cfg(test)]

@@ -14,12 +14,12 @@ use serde::Deserialize;
 use crate::{
     BuildCx, BuildError, Context, Detector, Entry, Interest, MemoError, Meta, Need, Question,
     balances::Explained,
-    flows,
-    loss::{self, Loss, Terms},
+    loss::Loss,
+    losses::Losses,
     ratio::{percent, usd_ppm},
-    report::{About, Voice, group},
+    report::{About, group},
     suspicion::Sign,
-    watch::{Ward, Wards},
+    watch::Ward,
     window::{Sum, Windows},
 };
 
@@ -81,10 +81,8 @@ impl Default for Settings {
 
 #[derive(Debug)]
 struct Outflow {
-    voice: Voice,
+    losses: Losses,
     settings: Settings,
-    terms: Terms,
-    wards: Wards,
     /// By entity name: the losses of the window.
     windows: Windows,
     /// What logs and calls explain. Empty between observations.
@@ -96,25 +94,13 @@ struct Outflow {
 impl Outflow {
     fn new(cx: &BuildCx<'_>) -> Result<Self, BuildError> {
         let settings: Settings = cx.settings()?;
-        let wards = Wards::new(cx);
-        if wards.iter().all(|it| it.assets.is_empty()) {
-            return Err(BuildError::Unusable {
-                rule: cx.rule.id.clone(),
-                what: "no entity it watches lists an asset".into(),
-                hint: "add [[entities.assets]] with token, symbol, decimals and price".into(),
-            });
-        }
         let here = settings.recipients.iter().filter(|it| it.chain == cx.chain);
-        let terms = Terms {
-            price_tolerance: settings.price_tolerance,
-            recipients: here.map(|it| it.address).collect(),
-        };
+        let recipients = here.map(|it| it.address).collect();
+        let losses = Losses::new("outflow", cx, settings.price_tolerance, recipients)?;
         Ok(Self {
-            voice: Voice::new("outflow", cx),
+            losses,
             windows: Windows::new(settings.window.0),
             settings,
-            terms,
-            wards,
             explained: Explained::default(),
             told: BTreeSet::new(),
         })
@@ -155,7 +141,7 @@ impl Outflow {
         loss: Loss,
         out: &mut Vec<Finding>,
     ) {
-        let Some(ward) = self.wards.at(position).cloned() else { return };
+        let Some(ward) = self.losses.wards.at(position).cloned() else { return };
         let window = self.windows.remember(&ward.id, cx.observation.block.time, &loss);
         let Some(severity) = self.judge(&ward, &window, &loss) else { return };
         let untold = self.windows.tell(&ward.id);
@@ -175,37 +161,37 @@ impl Outflow {
             loss: untold,
             summary: format!("{} left for nothing, {share}", window.all),
             evidence,
-            ..self.voice.finding(cx, about, severity, Class::Damage, group::VALUE)
+            ..self.losses.voice.finding(cx, about, severity, Class::Damage, group::VALUE)
         });
     }
 }
 
 impl Detector for Outflow {
     fn interests(&self) -> Vec<Interest> {
-        self.wards.interests()
+        self.losses.interests()
     }
 
     fn questions(&self) -> Vec<Question> {
-        self.wards.iter().flat_map(loss::questions).collect()
+        self.losses.questions()
     }
 
     fn on_tx(&mut self, cx: &Context<'_>, tx: &Tx, out: &mut Vec<Finding>) {
-        for (position, flow) in flows::flows(&self.wards, tx) {
-            let Some(ward) = self.wards.at(position) else { continue };
+        let mut lost = Vec::new();
+        for (position, ward, loss) in self.losses.of(cx, tx) {
             self.explained.note(position, ward, tx);
-            let is_ours = |it| self.voice.is_ours(it);
-            if let Some(loss) = loss::assess(cx, &self.terms, ward, tx, flow, &is_ours) {
-                self.report(cx, Some(tx), position, loss, out);
-            }
+            lost.extend(loss.map(|it| (position, it)));
+        }
+        for (position, loss) in lost {
+            self.report(cx, Some(tx), position, loss, out);
         }
     }
 
     fn on_block(&mut self, cx: &Context<'_>, out: &mut Vec<Finding>) {
-        for position in 0..self.wards.iter().count() {
+        for position in 0..self.losses.wards.iter().count() {
             if self.told.contains(&position) {
                 continue;
             }
-            let ward = self.wards.at(position);
+            let ward = self.losses.wards.at(position);
             if let Some(loss) = ward.and_then(|it| self.explained.unexplained(cx, position, it)) {
                 self.report(cx, None, position, loss, out);
             }

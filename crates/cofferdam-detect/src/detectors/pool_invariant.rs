@@ -191,23 +191,14 @@ impl Detector for PoolInvariant {
     }
 
     fn questions(&self) -> Vec<Question> {
-        let mut questions = Vec::new();
-        for (_, pool) in self.wards.accounts() {
-            let mut ask = |selector| {
-                questions.push(reads::when_touched(reads::view(pool, selector), pool));
-            };
-            if self.is(Kind::Pair) {
-                ask(reads::GET_RESERVES);
-                ask(reads::TOTAL_SUPPLY);
-            }
-            if self.is(Kind::Curve) {
-                ask(reads::GET_VIRTUAL_PRICE);
-            }
-            if self.is(Kind::Balancer) {
-                ask(reads::GET_RATE);
-            }
-        }
-        questions
+        let kinds = [
+            (Kind::Pair, reads::GET_RESERVES),
+            (Kind::Pair, reads::TOTAL_SUPPLY),
+            (Kind::Curve, reads::GET_VIRTUAL_PRICE),
+            (Kind::Balancer, reads::GET_RATE),
+        ];
+        let views = kinds.into_iter().filter(|it| self.is(it.0)).map(|it| it.1);
+        self.wards.questions(|pool| views.clone().map(move |it| reads::view(pool, it)))
     }
 
     fn on_tx(&mut self, cx: &Context<'_>, tx: &Tx, out: &mut Vec<Finding>) {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::{
     BuildCx, BuildError, Context, Detector, Entry, Interest, Meta, Need, Question,
-    index::touches,
+    index::{sole, touches},
     ratio::{fall, mul_div, percent, rise},
     reads,
     report::{About, Voice, group},
@@ -153,9 +153,10 @@ impl SharePrice {
         None
     }
 
-    fn reports_loss(&self, tx: &Tx) -> bool {
+    fn loss_reported(&self, txs: &[Tx], vault: Address) -> bool {
         let listed = |it: Option<[u8; 4]>| it.is_some_and(|it| self.loss_selectors.contains(&it));
-        listed(tx.selector()) || tx.calls().any(|it| listed(it.selector()))
+        let reports = |tx: &Tx| listed(tx.selector()) || tx.calls().any(|it| listed(it.selector()));
+        txs.iter().any(|it| touches(it, vault) && reports(it))
     }
 
     /// What all shares together lost, if the vault's only asset tells the unit.
@@ -168,15 +169,11 @@ impl SharePrice {
     }
 
     fn look(&self, cx: &Context<'_>, ward: &Ward, vault: Address) -> Option<Finding> {
-        let txs: Vec<&Tx> = cx.observation.txs.iter().filter(|it| touches(it, vault)).collect();
-        let tx = match txs.as_slice() {
-            [only] => Some(*only),
-            _ => None,
-        };
-        let about = About { tx, entity: &ward.id, subject: vault };
+        let txs = &cx.observation.txs;
+        let about = About { tx: sole(txs, vault), entity: &ward.id, subject: vault };
         if let Some((before, after)) = self.price(cx, vault)
             && let Some((severity, class, summary)) = self.judge(before, after)
-            && !(after < before && txs.iter().any(|it| self.reports_loss(it)))
+            && !(after < before && self.loss_reported(txs, vault))
         {
             let group = if class == Class::Suspicion { group::SUSPICION } else { group::PRICE };
             return Some(Finding {
@@ -209,19 +206,12 @@ impl Detector for SharePrice {
     }
 
     fn questions(&self) -> Vec<Question> {
-        let mut questions = Vec::new();
-        for (_, vault) in self.wards.accounts() {
-            let mut ask = |read| questions.push(reads::when_touched(read, vault));
-            if self.is_read(Method::ConvertToAssets) {
-                ask(self.convert(vault));
-            }
-            if self.is_read(Method::ExchangeRate) {
-                ask(reads::view(vault, reads::EXCHANGE_RATE_STORED));
-            }
-            ask(reads::view(vault, reads::TOTAL_ASSETS));
-            ask(reads::view(vault, reads::TOTAL_SUPPLY));
-        }
-        questions
+        self.wards.questions(|vault| {
+            let convert = self.is_read(Method::ConvertToAssets).then(|| self.convert(vault));
+            let rate = self.is_read(Method::ExchangeRate).then_some(reads::EXCHANGE_RATE_STORED);
+            let views = [reads::TOTAL_ASSETS, reads::TOTAL_SUPPLY].into_iter().chain(rate);
+            convert.into_iter().chain(views.map(move |it| reads::view(vault, it)))
+        })
     }
 
     fn on_tx(&mut self, _: &Context<'_>, _: &Tx, _: &mut Vec<Finding>) {}

@@ -16,7 +16,7 @@ use cofferdam_core::{
     BlockEnv, BlockRef, Observation, Stage, Timestamp, Tx,
     evidence::Tracing,
     ports::StateSource,
-    read::Readings,
+    read::{Answer, Readings, StateRead},
     snapshot::Snapshot,
     trace::AttackTrace,
     tx::{CallKind, Frame},
@@ -25,7 +25,7 @@ use cofferdam_core::{
 pub(crate) use self::actor::Actor;
 pub use self::{
     script::Script,
-    vary::{scale, substitute},
+    vary::{scale, substitute, swap},
 };
 use crate::{
     SimError,
@@ -33,6 +33,7 @@ use crate::{
     local::{BaseFee, LocalConfig, Unsigned, World},
     machine::{Leniency, Machine},
     rules::Rules,
+    simulate::{CALL, On, answers},
 };
 
 /// Gas of a re-enacted transaction: enough for any; the recordings hold no gas.
@@ -76,6 +77,9 @@ pub struct Report {
     pub outputs_equal: usize,
     /// Whether all logs are equal.
     pub logs_equal: bool,
+    /// Whether all frames are equal but for values that follow from the attacker's new addresses: equal in
+    /// kind, depth, caller, callee, selector and success, with as many logs of the same emitters.
+    pub same_shape: bool,
     /// Reads that the snapshot could not answer.
     pub missing_reads: u64,
 }
@@ -199,6 +203,18 @@ impl Act {
         Ok(Enacted { blocks, report })
     }
 
+    /// Answers `reads` in order, as [`crate::answer_reads`]; but what can only be stored under one of the
+    /// attacker's fresh addresses is known to be zero.
+    ///
+    /// # Errors
+    /// [`SimError::Unavailable`] if the source failed.
+    pub fn answer_reads(&self, reads: &[StateRead], on: On<'_>) -> Result<Vec<Answer>, SimError> {
+        let actor = Actor::new(Arc::clone(&self.script));
+        let mut machine =
+            Machine::with_inspector(actor, on.state, on.block, on.env, on.rules, CALL)?;
+        answers(&mut machine, reads)
+    }
+
     /// What each of the attacker's accounts must own at the start, in wei, to make its recorded payments.
     fn funds(&self) -> BTreeMap<Address, U256> {
         let mut needed = BTreeMap::<Address, U256>::new();
@@ -262,7 +278,11 @@ impl Act {
             Tracing::Incomplete { count, .. } => *count,
             _ => 0,
         });
+        let shapes = ran.clone().map(shape).eq(recorded.iter().map(shape));
+        let emitters = txs().flat_map(|it| &it.logs).map(|it| it.address);
+        let emitted = emitters.eq(self.trace.logs.iter().map(|it| it.address));
         Report {
+            same_shape: shapes && emitted,
             frames: recorded.len(),
             frames_equal: pairs().count().saturating_sub(usize::from(surplus)),
             outputs_equal: outputs.count(),
@@ -276,6 +296,12 @@ impl Report {
     /// Whether every frame, output and log is as recorded.
     pub fn is_complete(&self) -> bool {
         self.frames_equal == self.frames && self.outputs_equal == self.frames && self.logs_equal
+    }
+
+    /// Whether the recorded attack took place: all is as recorded, or differs only where hashes of the
+    /// attacker's new addresses must differ.
+    pub fn is_faithful(&self) -> bool {
+        self.is_complete() || (self.same_shape && self.missing_reads == 0)
     }
 }
 
@@ -305,6 +331,12 @@ pub fn tx_from_trace(trace: &AttackTrace) -> Tx {
 fn same(recorded: &Frame, ran: &Frame) -> bool {
     let key = |it: &Frame| (it.depth, it.kind, it.from, it.to, it.value, it.succeeded);
     key(recorded) == key(ran) && (recorded.kind == CallKind::Create || recorded.input == ran.input)
+}
+
+/// What must be the same of a frame whatever the attacker's addresses.
+fn shape(it: &Frame) -> (u16, CallKind, Address, Address, Option<[u8; 4]>, bool) {
+    let selector = it.selector().filter(|_| it.kind != CallKind::Create);
+    (it.depth, it.kind, it.from, it.to, selector, it.succeeded)
 }
 
 /// The entry selector, then the part's number.

@@ -1,7 +1,10 @@
 //! Variations of a recorded attack, so that nothing can know the recordings by heart.
 
 use alloy_primitives::{Bytes, U256};
-use cofferdam_core::{trace::AttackTrace, tx::CallKind};
+use cofferdam_core::{
+    trace::{AttackTrace, link_frames},
+    tx::CallKind,
+};
 
 /// Below this a word is an offset, a length, an index or a flag rather than an amount.
 const AMOUNT_MIN: u64 = 1_000_000;
@@ -47,4 +50,73 @@ fn vary(trace: &AttackTrace, change: impl Fn(U256) -> Option<U256>) -> AttackTra
         frame.input = Bytes::from(input);
     }
     varied
+}
+
+/// Swaps the call number `at` of the root with the one that follows it; `None` if there are not two.
+pub fn swap(trace: &AttackTrace, at: usize) -> Option<AttackTrace> {
+    let calls: Vec<usize> = trace.children(0).skip(at).take(3).collect();
+    let (first, second) = (*calls.first()?, *calls.get(1)?);
+    let end = calls.get(2).copied().unwrap_or(trace.frames.len());
+    let mut varied = trace.clone();
+    varied.frames.get_mut(first..end)?.rotate_left(second - first);
+    // The depths are those of a well-formed list: it can be linked again.
+    link_frames(&mut varied.frames).ok()?;
+    Some(varied)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::{Address, Bytes, U256};
+    use cofferdam_core::{
+        ChainId, Timestamp,
+        trace::{AttackTrace, link_frames},
+        tx::{CallKind, Frame},
+    };
+
+    use super::swap;
+
+    fn trace(depths: &[u16]) -> AttackTrace {
+        let frame = |(at, depth): (u64, &u16)| Frame {
+            parent: None,
+            depth: *depth,
+            kind: CallKind::Call,
+            from: Address::ZERO,
+            to: Address::ZERO,
+            value: U256::from(at),
+            input: Bytes::new(),
+            output: Bytes::new(),
+            succeeded: true,
+            undone: false,
+        };
+        let mut frames: Vec<Frame> = (0..).zip(depths).map(frame).collect();
+        assert_eq!(link_frames(&mut frames), Ok(()));
+        AttackTrace {
+            case: "made".into(),
+            chain: ChainId(1),
+            fork_block: 1,
+            evm_block: 2,
+            time: Timestamp(0),
+            rules: "LONDON".into(),
+            missing_reads: 0,
+            eoa: Address::ZERO,
+            contracts: Vec::new(),
+            frames,
+            logs: Vec::new(),
+        }
+    }
+
+    fn order(trace: &AttackTrace) -> Vec<u64> {
+        trace.frames.iter().map(|it| it.value.to()).collect()
+    }
+
+    #[test]
+    fn a_swap_moves_calls_with_all_that_they_called() {
+        let it = trace(&[0, 1, 2, 2, 1, 1, 2]);
+        let swapped = swap(&it, 0).expect("two calls");
+        assert_eq!(order(&swapped), [0, 4, 1, 2, 3, 5, 6]);
+        assert_eq!(swapped.frames.get(3).and_then(|it| it.parent), Some(2));
+        let last = swap(&it, 1).expect("two calls");
+        assert_eq!(order(&last), [0, 1, 2, 3, 5, 6, 4]);
+        assert!(swap(&it, 2).is_none() && swap(&trace(&[0]), 0).is_none());
+    }
 }

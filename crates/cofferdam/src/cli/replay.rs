@@ -1,4 +1,5 @@
-//! `cofferdam replay`: recorded exploits and ordinary blocks under one generic plan, two tables.
+//! `cofferdam replay`: recorded exploits, their variations, and ordinary blocks under one generic plan,
+//! three tables.
 
 use std::{fmt::Write, path::PathBuf, process::ExitCode};
 
@@ -6,9 +7,11 @@ use clap::Args;
 use cofferdam_core::Severity;
 
 use super::{CliError, Output};
-use crate::replay::{BlockLine, CaseLine, ReplayError, benign, exploits};
+use crate::replay::{
+    BlockLine, CaseLine, Outcome, ReplayError, VariationLine, benign, exploits, odd, variations,
+};
 
-/// Replays recorded exploits and ordinary blocks.
+/// Replays recorded exploits, their variations, and ordinary blocks.
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
     /// Folder with the recorded data.
@@ -26,11 +29,23 @@ pub(crate) fn run(args: &ReplayArgs, output: &Output) -> Result<ExitCode, CliErr
     }
     output.note("replaying exploits …");
     let cases = exploits(&args.data, args.seed).map_err(failed)?;
+    output.note("replaying variations …");
+    let varied = variations(&args.data, args.seed).map_err(failed)?;
     output.note("replaying ordinary blocks …");
     let blocks = benign(&args.data).map_err(failed)?;
-    let text = format!("{}\n{}", cases_table(&cases), blocks_table(&blocks));
-    output.result(&serde_json::json!({ "exploits": cases, "blocks": blocks }), &text);
-    let silent = blocks.iter().all(|it| it.critical() == 0);
+    output.note("replaying honest but odd blocks …");
+    let odd = odd(&args.data).map_err(failed)?;
+    let tables = [
+        cases_table(&cases),
+        variations_table(&varied),
+        blocks_table("ordinary blocks", &blocks),
+        blocks_table("blocks with liquidations, arbitrage and flash loans", &odd),
+    ];
+    let json = serde_json::json!({
+        "exploits": cases, "variations": varied, "blocks": blocks, "odd": odd,
+    });
+    output.result(&json, &tables.join("\n"));
+    let silent = blocks.iter().chain(&odd).all(|it| it.critical() == 0);
     Ok(if silent { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -46,7 +61,38 @@ fn cases_table(cases: &[CaseLine]) -> String {
     out
 }
 
-fn blocks_table(blocks: &[BlockLine]) -> String {
+fn variations_table(lines: &[VariationLine]) -> String {
+    let head = ("exploit", "variation", "outcome", "found in", "lost");
+    let mut out =
+        format!("{:<18} {:<16} {:<10} {:<8} {:>16} what\n", head.0, head.1, head.2, head.3, head.4);
+    for it in lines {
+        let found = it.found_at.map_or("-".to_owned(), |at| format!("{at} of {}", it.txs));
+        let lost = it.lost.to_string();
+        let outcome = it.outcome.phrase();
+        let _ = writeln!(
+            out,
+            "{:<18} {:<16} {outcome:<10} {found:<8} {lost:>16} {}",
+            it.case, it.variation, it.remark
+        );
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for it in lines {
+        if !names.contains(&it.variation) {
+            names.push(it.variation);
+        }
+    }
+    for name in names {
+        let count = |outcome| {
+            let with = |it: &&VariationLine| it.variation == name && it.outcome == outcome;
+            lines.iter().filter(with).count()
+        };
+        let (found, missed) = (count(Outcome::Found), count(Outcome::Missed));
+        let _ = writeln!(out, "{name}: {found} of {} that do harm found", found + missed);
+    }
+    out
+}
+
+fn blocks_table(what: &str, blocks: &[BlockLine]) -> String {
     let mut out =
         format!("{:>10} {:>5} {:>10} {:<9} findings\n", "block", "txs", "protected", "executed");
     for it in blocks {
@@ -56,7 +102,11 @@ fn blocks_table(blocks: &[BlockLine]) -> String {
             .rev()
             .map(|(severity, count)| format!("{count} {severity}"))
             .collect();
-        let executed = if it.executed { "as header" } else { "DIFFERS" };
+        let executed = match it.executed {
+            Some(true) => "as header",
+            Some(false) => "DIFFERS",
+            None => "no state",
+        };
         let _ = writeln!(
             out,
             "{:>10} {:>5} {:>10} {executed:<9} {}",
@@ -69,7 +119,7 @@ fn blocks_table(blocks: &[BlockLine]) -> String {
     let txs: usize = blocks.iter().map(|it| it.txs).sum();
     let critical: u32 = blocks.iter().map(BlockLine::critical).sum();
     let _ =
-        writeln!(out, "{} blocks, {txs} transactions, {critical} critical findings", blocks.len());
+        writeln!(out, "{what}: {}, {txs} transactions, {critical} critical findings", blocks.len());
     out
 }
 

@@ -11,10 +11,13 @@ use cofferdam_observe::recorded::{MainnetBlocks, load_block_index};
 use cofferdam_sim::{ExecuteOptions, Rules, execute_block};
 use serde::Serialize;
 
-use super::{ReplayError, evaluate, plan, state_after};
+use super::{
+    ReplayError, plan, state_after,
+    watcher::{Watcher, World},
+};
 
 /// Contracts protected per block: the most active ones that hold assets.
-const PROTECTED_PER_BLOCK: usize = 50;
+pub(super) const PROTECTED_PER_BLOCK: usize = 50;
 
 /// One block.
 #[derive(Clone, Debug, Serialize)]
@@ -25,8 +28,8 @@ pub struct BlockLine {
     pub txs: usize,
     /// How many contracts were protected.
     pub protected: usize,
-    /// Whether re-execution equals the header.
-    pub executed: bool,
+    /// Whether re-execution equals the header; `None` if it cannot be executed.
+    pub executed: Option<bool>,
     /// Findings by severity.
     pub findings: BTreeMap<Severity, u32>,
 }
@@ -52,13 +55,13 @@ pub fn benign(data: &Path) -> Result<Vec<BlockLine>, ReplayError> {
         block.decode_facts();
         let entities = most_active(&block, &recorded.state);
         let (txs, protected) = (block.txs.len(), entities.len());
-        let plan = plan(1, serde_json::Value::Array(entities), serde_json::json!({}))?;
+        let plan = plan(1, serde_json::Value::Array(entities), &serde_json::Map::new())?;
         let mut findings = BTreeMap::new();
         let after = state_after(&recorded.state, &block.txs);
-        for it in evaluate(plan, block, &recorded.state, &after, &rules)? {
+        for it in Watcher::new(plan, World::Chain(&rules))?.see(block, &recorded.state, &after)? {
             *findings.entry(it.severity).or_insert(0) += 1;
         }
-        let executed = executed.difference.is_none();
+        let executed = Some(executed.difference.is_none());
         out.push(BlockLine { number: row.number, txs, protected, executed, findings });
     }
     Ok(out)
@@ -96,7 +99,11 @@ fn most_active(block: &Observation, state: &Snapshot) -> Vec<serde_json::Value> 
 
 /// Ether at 2,000 dollars, and every token it was seen with at one dollar and 18 decimals, unless it is
 /// one of the few whose decimals and price everybody knows.
-fn entity(index: usize, account: Address, tokens: Option<&BTreeSet<Address>>) -> serde_json::Value {
+pub(super) fn entity(
+    index: usize,
+    account: Address,
+    tokens: Option<&BTreeSet<Address>>,
+) -> serde_json::Value {
     let known = [
         ("0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2", "WETH", 18, "2000 usd"),
         ("0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48", "USDC", 6, "1 usd"),

@@ -5,33 +5,23 @@
 
 mod benign;
 mod exploits;
+mod odd;
+mod variations;
+mod victims;
+mod watcher;
 
 use alloy_primitives::{Address, U256};
-use cofferdam_core::{
-    Finding, Observation, Record, Severity, Tx, plan::Plan, read::Reading, snapshot::Snapshot,
-};
-use cofferdam_engine::{Effect, Engine, Input, Limits};
-use cofferdam_sim::{On, Rules, answer_reads};
+use cofferdam_core::{Finding, Severity, Tx, plan::Plan, snapshot::Snapshot};
+use cofferdam_detect::DETECTORS;
 use serde::Serialize;
 
 pub use benign::{BlockLine, benign};
 pub use exploits::{CaseLine, exploits};
+pub use odd::odd;
+pub use variations::{Outcome, VariationLine, variations};
 
-/// State reads answered at once.
-const READS_AT_ONCE: usize = 5_000;
-
-/// The rules of the generic plan: every detector that needs no settings, with its defaults.
-const DETECTORS: &[&str] = &[
-    "control-change",
-    "donation",
-    "empty-market",
-    "flash-loan",
-    "outflow",
-    "pool-invariant",
-    "safe-change",
-    "safe-delegatecall",
-    "share-price",
-];
+/// Detectors that mean nothing without settings of their own.
+const CONFIGURED: &[&str] = &["defence-health", "expression"];
 
 /// Why a replay cannot be run.
 #[derive(Debug, thiserror::Error)]
@@ -64,20 +54,18 @@ pub struct Seen {
     pub summary: String,
 }
 
-/// The generic plan around `entities` (JSON as in `plan.toml`); `guarded` are settings of the
-/// control rule.
+/// The generic plan around `entities` (JSON as in `plan.toml`), with settings by detector.
 fn plan(
     chain: u64,
     entities: serde_json::Value,
-    guarded: serde_json::Value,
+    settings: &serde_json::Map<String, serde_json::Value>,
 ) -> Result<Plan, ReplayError> {
-    let rules: Vec<_> = DETECTORS
-        .iter()
-        .map(|it| match *it {
-            "control-change" => {
-                serde_json::json!({ "id": it, "detector": it, "settings": guarded })
-            }
-            _ => serde_json::json!({ "id": it, "detector": it }),
+    let generic = DETECTORS.iter().map(|it| it.meta.id).filter(|it| !CONFIGURED.contains(it));
+    let rules: Vec<_> = generic
+        .map(|it| {
+            let none = || serde_json::json!({});
+            let settings = settings.get(it).cloned().unwrap_or_else(none);
+            serde_json::json!({ "id": it, "detector": it, "settings": settings })
         })
         .collect();
     let chain = format!("eip155:{chain}");
@@ -85,40 +73,6 @@ fn plan(
         "version": 1, "name": "replay", "chains": [{ "id": chain }], "entities": entities, "rules": rules,
     });
     serde_json::from_value(json).map_err(|it| ReplayError::new("the generic plan is wrong", it))
-}
-
-/// Runs one block through the engine: reads answered on both states, findings collected. A state that
-/// is not known is an empty partial snapshot: its reads are unavailable, never zero.
-fn evaluate(
-    plan: Plan,
-    mut block: Observation,
-    before: &Snapshot,
-    after: &Snapshot,
-    rules: &Rules,
-) -> Result<Vec<Finding>, ReplayError> {
-    let engine = Engine::new(plan, Limits::default());
-    let mut engine =
-        engine.map_err(|it| ReplayError::new("the generic plan cannot be built", it))?;
-    block.decode_facts();
-    let wanted = engine.wanted_reads(&block);
-    let mut env = block.env.clone();
-    env.base_fee = 0;
-    for reads in wanted.chunks(READS_AT_ONCE) {
-        let on = |state| On { block: &block.block, env: &env, state, rules };
-        let failed = |it| ReplayError::new("state cannot be read", it);
-        let pairs = answer_reads(reads, on(before)).map_err(failed)?;
-        let pairs = pairs.into_iter().zip(answer_reads(reads, on(after)).map_err(failed)?);
-        for (question, (before, after)) in reads.iter().zip(pairs) {
-            block.readings.insert(question.clone(), Reading { before, after });
-        }
-    }
-    let now = block.block.time;
-    let effects = engine.step(now, Input::Block(block));
-    let found = effects.into_iter().filter_map(|it| match it {
-        Effect::Record(Record::Found { finding }) => Some(finding),
-        _ => None,
-    });
-    Ok(found.collect())
 }
 
 /// The state after `txs`, from their diffs.
