@@ -107,7 +107,12 @@ fn alert(kind: AlertKind, severity: Severity) -> Alert {
 fn receiver(url: &str, heartbeat_ms: u64) -> plan::Notifier {
     let heartbeat = DurationText(heartbeat_ms);
     let channel = Channel::Alertmanager { url: url.to_owned(), token_env: None, heartbeat };
-    plan::Notifier { id: "am".into(), channel, least: Severity::Info }
+    plan::Notifier {
+        id: "am".into(),
+        channel,
+        severity: Severity::Info,
+        stage: cofferdam_core::Stage::Pending,
+    }
 }
 
 fn wiring() -> Wiring<'static> {

@@ -148,14 +148,14 @@ async fn a_scoped_key_pauses_a_legacy_contract_with_its_stuck_transaction_replac
     head.number += 1;
     let raised = executor.tend(head, base_fee).await;
     assert_eq!(raised.len(), 1);
-    assert_eq!(raised[0].sent.nonce, 1);
-    assert!(raised[0].sent.max_fee_per_gas * 8 >= first.max_fee_per_gas * 9);
+    assert_eq!(raised[0].1.sent.nonce, 1);
+    assert!(raised[0].1.sent.max_fee_per_gas * 8 >= first.max_fee_per_gas * 9);
     let pool = world.ask("txpool_status", json!([])).await;
     assert_eq!(pool["pending"], "0x1", "{pool}");
     let (block, _) = world.mine().await;
     let outcome = executor.settle(&one, &world, world.net.as_ref(), block).await.unwrap();
     let Some(Outcome::Effective { tx: Some(tx), .. }) = outcome else { panic!("{outcome:?}") };
-    assert_eq!(tx, raised[0].sent.tx);
+    assert_eq!(tx, raised[0].1.sent.tx);
 }
 
 #[tokio::test]

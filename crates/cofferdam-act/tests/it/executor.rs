@@ -244,12 +244,12 @@ async fn a_stuck_lane_is_replaced_at_its_nonce_and_then_another_joins() {
     assert_eq!(fees(&start), (0, 25_500_000_000, 3 * GWEI));
     let (head, base) = net.mine(|_| false);
     let second = executor_one.tend(head, base).await;
-    assert_eq!(fees(&second[0].sent), (0, 28_687_500_000, 3_375_000_000));
+    assert_eq!(fees(&second[0].1.sent), (0, 28_687_500_000, 3_375_000_000));
     let (head, base) = net.mine(|_| false);
     let third = executor_one.tend(head, base).await;
     assert_eq!(third.len(), 2, "after two replacements another lane joins");
-    assert!(third.iter().any(|it| it.sent.relayer != start.relayer));
-    assert!(third.iter().any(|it| fees(&it.sent) == (0, 35_859_375_000, 4_218_750_000)));
+    assert!(third.iter().any(|it| it.1.sent.relayer != start.relayer));
+    assert!(third.iter().any(|it| fees(&it.1.sent) == (0, 35_859_375_000, 4_218_750_000)));
     assert_eq!(net.with(|it| it.pool.len()), 2);
     // The very first version may land all the same.
     let (block, base) = net.mine(|_| true);
@@ -439,7 +439,7 @@ async fn a_reorganised_transaction_is_sent_again_unchanged() {
     });
     let again = executor.tend(head, base).await;
     assert_eq!(again.len(), 1);
-    assert_eq!(again[0].sent, sent.deliveries[0].sent);
+    assert_eq!(again[0].1.sent, sent.deliveries[0].sent);
     assert_eq!(net.with(|it| it.pool.len()), 1);
 }
 

@@ -47,7 +47,12 @@ fn wiring() -> Wiring<'static> {
 }
 
 fn plan(channel: Channel) -> plan::Notifier {
-    plan::Notifier { id: "it".into(), channel, least: Severity::Info }
+    plan::Notifier {
+        id: "it".into(),
+        channel,
+        severity: Severity::Info,
+        stage: cofferdam_core::Stage::Pending,
+    }
 }
 
 fn opened(channel: Channel, wiring: &Wiring<'_>) -> Box<dyn Notifier> {

@@ -171,7 +171,7 @@ async fn a_private_order_is_offered_again_and_goes_public_when_its_time_is_up() 
     for turn in 2..4 {
         let (at, base_fee) = head(&public.mine());
         let again = executor.tend(at, base_fee).await;
-        assert_eq!(again[0].sent, first.deliveries[0].sent, "unchanged: nobody outbids it");
+        assert_eq!(again[0].1.sent, first.deliveries[0].sent, "unchanged: nobody outbids it");
         assert_eq!(builder.asked("eth_sendPrivateTransaction"), turn);
         assert_eq!(public.asked("eth_sendRawTransaction"), 0);
     }
@@ -237,8 +237,8 @@ async fn a_stuck_transaction_is_replaced_by_the_rules_until_it_is_in() {
             break;
         }
         for it in executor.tend(block.at, block.base_fee).await {
-            assert_eq!((it.sent.nonce, it.state), (0, DeliveryState::Accepted));
-            tips.push(it.sent.max_priority_fee_per_gas);
+            assert_eq!((it.1.sent.nonce, it.1.state), (0, DeliveryState::Accepted));
+            tips.push(it.1.sent.max_priority_fee_per_gas);
         }
         assert!(blocks < 8, "{tips:?}");
     }
