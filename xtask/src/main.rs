@@ -16,7 +16,7 @@ usage: cargo xtask <chore>
   codegen [--check]             write (or compare) what is generated under docs/reference
   new detector|action|drill ID  lay the files of one more plug-in
   services                      install what tests run against (npm packages of contracts/)
-  accept loop                   run the acceptance lines of the closed loop and print the table
+  accept loop|faults            run the acceptance lines of a part and print the table
 ";
 
 /// What a chore ends with: nothing, or what is wrong, one line each.

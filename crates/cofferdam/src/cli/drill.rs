@@ -30,6 +30,9 @@ pub enum DrillCommand {
     Run {
         /// The drill; left out, every drill that needs nothing but this binary.
         id: Option<String>,
+        /// Every drill, those on protocol bytecode from npm too.
+        #[arg(long, conflicts_with = "id")]
+        all: bool,
         /// Only this variant.
         #[arg(long)]
         variant: Option<String>,
@@ -93,7 +96,7 @@ pub enum Chain {
 pub(crate) async fn run(command: DrillCommand, output: &Output) -> Result<ExitCode, CliError> {
     match command {
         DrillCommand::List { drills } => list(&drills, output),
-        DrillCommand::Run { id, variant, chain, seed, drills, packages, out } => {
+        DrillCommand::Run { id, all, variant, chain, seed, drills, packages, out } => {
             let backend = match chain {
                 Chain::Local => Backend::Local,
                 Chain::Anvil => Backend::Anvil,
@@ -101,8 +104,8 @@ pub(crate) async fn run(command: DrillCommand, output: &Output) -> Result<ExitCo
             let chosen = match &id {
                 Some(id) => vec![catalogue::find(&drills, id).map_err(unreadable)?],
                 None => {
-                    let all = catalogue::all(&drills).map_err(unreadable)?;
-                    all.into_iter().filter(|it| !it.scenario.needs_npm).collect()
+                    let known = catalogue::all(&drills).map_err(unreadable)?;
+                    known.into_iter().filter(|it| all || !it.scenario.needs_npm).collect()
                 }
             };
             let options = RunOptions { backend, seed, packages, out };

@@ -53,6 +53,8 @@ impl AnvilProcess {
     /// # Errors
     /// If anvil is not installed below `packages` (or named by `COFFERDAM_ANVIL`) or does not start.
     pub async fn start(packages: &Path, genesis: Timestamp) -> Result<Self, WorldError> {
+        // HTTP clients want one, also where no `main` has run.
+        cofferdam_observe::install_tls_provider();
         let starting = |it: std::io::Error| WorldError::new("start anvil", it);
         let mut child = Command::new(binary(packages)?)
             .args(["--port", "0", "--hardfork", "prague", "--no-mining", "--order", "fees"])
