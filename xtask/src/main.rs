@@ -2,6 +2,7 @@
 
 mod accept;
 mod codegen;
+mod drill;
 mod layers;
 mod scaffold;
 mod services;
@@ -16,6 +17,8 @@ usage: cargo xtask <chore>
   codegen [--check]             write (or compare) what is generated under docs/reference
   new detector|action|drill ID  lay the files of one more plug-in
   services                      install what tests run against (npm packages of contracts/)
+  drill --seeds COUNT           live simulated lives on every core, print what happened in them
+  drill --seed N                live one, with its story
   accept loop                   run the acceptance lines of the closed loop and print the table
 ";
 
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
         ["codegen", "--check"] => codegen::run(true),
         ["new", kind, id] => scaffold::run(kind, id),
         ["services"] => services::run(),
+        ["drill", ref args @ ..] => drill::run(args),
         ["accept", suite] => accept::run(suite),
         _ => Err(vec![USAGE.to_owned()]),
     };
