@@ -4,6 +4,7 @@ mod accept;
 mod codegen;
 mod drill;
 mod layers;
+mod plants;
 mod scaffold;
 mod services;
 mod tidy;
@@ -19,6 +20,7 @@ usage: cargo xtask <chore>
   services                      install what tests run against (npm packages of contracts/)
   drill --seeds COUNT           live simulated lives on every core, print what happened in them
   drill --seed N                live one, with its story
+  plants [WORD]                 plant each known bug in a scratch copy and expect to see it caught
   accept loop                   run the acceptance lines of the closed loop and print the table
 ";
 
@@ -35,6 +37,8 @@ fn main() -> ExitCode {
         ["new", kind, id] => scaffold::run(kind, id),
         ["services"] => services::run(),
         ["drill", ref args @ ..] => drill::run(args),
+        ["plants"] => plants::run(""),
+        ["plants", word] => plants::run(word),
         ["accept", suite] => accept::run(suite),
         _ => Err(vec![USAGE.to_owned()]),
     };

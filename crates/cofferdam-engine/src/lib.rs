@@ -25,7 +25,8 @@ mod step;
 use std::collections::BTreeMap;
 
 use cofferdam_core::{
-    Alert, AlertId, ChainId, Finding, IncidentId, Observation, OrderKey, Record, Timestamp,
+    Alert, AlertId, BlockRef, ChainId, Finding, IncidentId, Observation, OrderKey, Record,
+    Timestamp,
     order::{Order, Outcome, Prepared, Sent},
     plan::Plan,
     read::StateRead,
@@ -195,6 +196,17 @@ pub struct Engine {
     /// When each alert (by number) was last offered to a receiver (by place in the plan) without an
     /// answer yet. Not lasting either: the alert's id makes a repeated delivery harmless.
     offered: BTreeMap<(u64, usize), Timestamp>,
+    /// What was last asked for again, by chain. Not lasting: what is not there is asked for again.
+    fetched: BTreeMap<ChainId, Fetched>,
+}
+
+/// A request for blocks, and when it was made.
+#[derive(Clone, Copy, Debug)]
+struct Fetched {
+    from: u64,
+    at: Timestamp,
+    /// The cursor at that time.
+    head: Option<BlockRef>,
 }
 
 impl Engine {
@@ -214,6 +226,7 @@ impl Engine {
             state: State::default(),
             in_flight: BTreeMap::new(),
             offered: BTreeMap::new(),
+            fetched: BTreeMap::new(),
         })
     }
 

@@ -280,9 +280,7 @@ impl Check {
         engine: &Engine,
     ) -> Result<(), String> {
         let state = engine.state();
-        let cause: BTreeSet<FindingId> = findings(state, incident)
-            .map(|it| FindingId::derive(&[it.id.0.as_slice(), it.block.hash.as_slice()]))
-            .collect();
+        let cause: BTreeSet<FindingId> = findings(state, incident).map(|it| it.id).collect();
         for (other, (name, theirs)) in &self.causes {
             let open = !self.over.contains(other) && !self.vetoed.contains(other);
             let same = name == action && !theirs.is_disjoint(&cause);
