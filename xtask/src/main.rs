@@ -2,7 +2,9 @@
 
 mod accept;
 mod codegen;
+mod drill;
 mod layers;
+mod plants;
 mod scaffold;
 mod services;
 mod tidy;
@@ -16,6 +18,9 @@ usage: cargo xtask <chore>
   codegen [--check]             write (or compare) what is generated under docs/reference
   new detector|action|drill ID  lay the files of one more plug-in
   services                      install what tests run against (npm packages of contracts/)
+  drill --seeds COUNT           live simulated lives on every core, print what happened in them
+  drill --seed N                live one, with its story
+  plants [WORD]                 plant each known bug in a scratch copy and expect to see it caught
   accept loop|faults            run the acceptance lines of a part and print the table
 ";
 
@@ -31,6 +36,9 @@ fn main() -> ExitCode {
         ["codegen", "--check"] => codegen::run(true),
         ["new", kind, id] => scaffold::run(kind, id),
         ["services"] => services::run(),
+        ["drill", ref args @ ..] => drill::run(args),
+        ["plants"] => plants::run(""),
+        ["plants", word] => plants::run(word),
         ["accept", suite] => accept::run(suite),
         _ => Err(vec![USAGE.to_owned()]),
     };

@@ -1,4 +1,5 @@
-//! Drills: scenarios as data, their arguments and scorecards.
+//! Drills: scenarios as data, their arguments and scorecards; and the simulator, in which the engine
+//! lives through seeded misfortune.
 //!
 //! **Architecture invariant:** nothing here runs a chain or opens a file. A scenario says what is
 //! deployed and who does what; the shell plays it on a chain, once defended and once not; the
@@ -11,6 +12,7 @@ pub mod args;
 pub mod keys;
 pub mod scenario;
 pub mod score;
+pub mod sim;
 
 pub use args::{ArgError, Names};
 pub use scenario::{Scenario, ScenarioError};

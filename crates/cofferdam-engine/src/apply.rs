@@ -29,7 +29,7 @@ pub(crate) fn apply(
         Record::BlockEvaluated { block, memos, witnesses } => {
             block_evaluated(state, plan, limits, (*block, *witnesses), memos);
         }
-        Record::Vouched { block, witnesses } => vouched(state, *block, *witnesses),
+        Record::Vouched { block, witnesses } => vouch(state, *block, *witnesses),
         Record::ForkAccepted { chain, from, .. } => {
             let view = state.chain_mut(*chain);
             view.trail.clear();
@@ -212,18 +212,25 @@ fn block_evaluated(
     prune(state, plan, limits, block);
 }
 
-fn vouched(state: &mut State, block: BlockRef, witnesses: u16) {
-    let trail = &mut state.chain_mut(block.chain).trail;
-    if let Some(it) = trail.iter_mut().find(|it| it.block.hash == block.hash) {
+/// Who vouches for a block vouches for its ancestors: its hash contains theirs, and theirs contain
+/// their receipts roots.
+fn vouch(state: &mut State, block: BlockRef, witnesses: u16) {
+    if witnesses <= 1 {
+        return;
+    }
+    let Some(view) = state.chains.get_mut(&block.chain.0) else { return };
+    let Some(at) = view.trail.iter().rposition(|it| it.block.hash == block.hash) else { return };
+    for it in view.trail.iter_mut().take(at + 1) {
         it.witnesses = it.witnesses.max(witnesses);
     }
-    vouch(state, block, witnesses);
-}
-
-/// What rests on the block is vouched for by as many endpoints as the block.
-fn vouch(state: &mut State, block: BlockRef, witnesses: u16) {
+    let oldest = view.trail.front().map_or(0, |it| it.block.number);
     for it in state.findings.values_mut() {
-        if it.finding.block.hash == block.hash && it.finding.stage > Stage::Pending {
+        let on = it.finding.block;
+        let ancestor = on.chain == block.chain
+            && it.finding.stage > Stage::Pending
+            && (on.number < oldest
+                || view.trail.iter().take(at + 1).any(|it| it.block.hash == on.hash));
+        if ancestor {
             it.witnesses = it.witnesses.max(witnesses);
         }
     }

@@ -217,6 +217,17 @@ pub struct Engine {
     /// When each alert (by number) was last offered to a receiver (by place in the plan) without an
     /// answer yet. Not lasting either: the alert's id makes a repeated delivery harmless.
     offered: BTreeMap<(u64, usize), Timestamp>,
+    /// What was last asked for again, by chain. Not lasting: what is not there is asked for again.
+    fetched: BTreeMap<ChainId, Fetched>,
+}
+
+/// A request for blocks, and when it was made.
+#[derive(Clone, Copy, Debug)]
+struct Fetched {
+    from: u64,
+    at: Timestamp,
+    /// The cursor at that time.
+    head: Option<BlockRef>,
 }
 
 impl Engine {
@@ -236,6 +247,7 @@ impl Engine {
             state: State::default(),
             in_flight: BTreeMap::new(),
             offered: BTreeMap::new(),
+            fetched: BTreeMap::new(),
         })
     }
 

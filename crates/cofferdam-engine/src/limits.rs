@@ -7,6 +7,8 @@ use crate::outbox::Bounds;
 pub struct Limits {
     /// A snapshot is recorded after this many records.
     pub snapshot_records: u64,
+    /// Blocks that were asked for and did not connect are asked for again after this many milliseconds.
+    pub fetch_retry_ms: u64,
     /// A dispatch without an answer is repeated after this many milliseconds. Longer than a shell
     /// waits for one.
     pub dispatch_timeout_ms: u64,
@@ -55,6 +57,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             snapshot_records: 5_000,
+            fetch_retry_ms: 2_000,
             dispatch_timeout_ms: 15_000,
             dispatch_retry_ms: 6_000,
             dispatch_attempts_max: 8,

@@ -163,8 +163,13 @@ impl State {
 
 impl OrderState {
     /// Whether it ended without effect though nobody refused it.
-    pub fn failed(&self) -> bool {
+    pub fn came_to_nothing(&self) -> bool {
         matches!(self.outcome, Some(Outcome::Failed { .. } | Outcome::Expired))
+    }
+
+    /// Whether it was tried in vain. One that was withdrawn before it went out was not.
+    pub fn failed(&self) -> bool {
+        self.came_to_nothing() && !(self.outcome != Some(Outcome::Expired) && self.attempts == 0)
     }
 
     /// Whether it may go out at `now`.

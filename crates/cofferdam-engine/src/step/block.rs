@@ -13,7 +13,7 @@ use super::{
     alert::{Note, blind_thread, finding_thread},
 };
 use crate::{
-    Effect,
+    Effect, Fetched,
     apply::closed,
     holdings::{self, HOLDINGS_KEY},
 };
@@ -28,6 +28,8 @@ enum Place {
     Fork(BlockRef),
     /// Its parent is unknown: blocks are missing in between.
     Gap { from: u64 },
+    /// On another branch than all that was ever seen, but not deeper than the limit.
+    Other,
     /// Its parent is older than the trail: deeper than we can undo.
     TooDeep,
 }
@@ -42,9 +44,10 @@ impl Step<'_> {
             Place::Known => return self.on_vouched(block, observation.witnesses),
             Place::Next => {}
             Place::Fork(ancestor) => self.reorganise(ancestor),
-            Place::Gap { from } => {
-                self.effects.push(Effect::Fetch { chain: block.chain, from });
-                return;
+            Place::Gap { from } => return self.fetch(block.chain, from),
+            Place::Other => {
+                let by = "the program, within the reorganisation limit".to_owned();
+                return self.on_accept_fork(block.chain, by);
             }
             Place::TooDeep => return self.on_too_deep(block),
         }
@@ -93,9 +96,34 @@ impl Step<'_> {
         match parent.map(|it| it.block) {
             Some(ancestor) if ancestor.number + 1 == block.number => Place::Fork(ancestor),
             _ if block.number > head.number + 1 => Place::Gap { from: head.number + 1 },
+            // Older than all we keep. A branch that leaves ours so deep shows above, too.
+            _ if block.number < oldest => Place::Known,
             // On another branch: its beginning is somewhere above our oldest block, or nowhere.
             _ if block.number > oldest + 1 => Place::Gap { from: oldest + 1 },
+            // We began to look above its beginning, and not long ago.
+            _ if view.trail.len() as u64 <= self.reorg_blocks_max(block.chain) => Place::Other,
             _ => Place::TooDeep,
+        }
+    }
+
+    fn reorg_blocks_max(&self, chain: ChainId) -> u64 {
+        let config = self.engine.plan.chains.iter().find(|it| it.id == chain);
+        config.map_or(0, |it| it.reorg_blocks_max)
+    }
+
+    /// Asks for blocks again. Each block that does not connect would ask, and each answer brings many:
+    /// what was asked for is asked again only if it goes further back, if something came of it, or
+    /// after a while.
+    fn fetch(&mut self, chain: ChainId, from: u64) {
+        let head = self.engine.state.head(chain);
+        let known = self.engine.fetched.get(&chain);
+        let waits = known.is_some_and(|it| {
+            let patience = self.engine.limits.fetch_retry_ms;
+            from >= it.from && it.head == head && !self.passed(it.at, patience)
+        });
+        if !waits {
+            self.engine.fetched.insert(chain, Fetched { from, at: self.now, head });
+            self.effects.push(Effect::Fetch { chain, from });
         }
     }
 
@@ -148,7 +176,7 @@ impl Step<'_> {
         for id in ids {
             self.retract(id, "another branch was accepted".to_owned());
         }
-        self.effects.push(Effect::Fetch { chain, from });
+        self.fetch(chain, from);
     }
 
     /// Findings that rest on blocks which may still go, in such blocks.
@@ -174,7 +202,9 @@ impl Step<'_> {
             }
             let text =
                 format!("incident {}: containment is open again, {because}", incident.short());
-            self.tell_incident(incident, Severity::Critical, AlertKind::Raised, text);
+            let over = state.is_none_or(closed);
+            let kind = if over { AlertKind::Update } else { AlertKind::Raised };
+            self.tell_incident(incident, Severity::Critical, kind, text);
         }
     }
 

@@ -59,6 +59,11 @@ pub(crate) fn step(engine: &mut Engine, now: Timestamp, input: Input) -> Vec<Eff
     }
     it.decide_touched();
     it.release_orders();
+    // An order that was given up calls for another decision. Orders may fail so often and no more.
+    while !it.touched.is_empty() {
+        it.decide_touched();
+        it.release_orders();
+    }
     it.page_blindness();
     it.release_deliveries();
     it.snapshot_if_due();

@@ -1,7 +1,7 @@
 //! Orders on their way: release, dispatch, retry, outcome.
 
 use cofferdam_core::{
-    AlertKind, ChainId, IncidentId, OrderKey, Record, Severity, Timestamp,
+    AlertKind, BlockRef, ChainId, IncidentId, OrderKey, Record, Severity, Timestamp,
     incident::IncidentState,
     order::{Outcome, Prepared, Sent},
 };
@@ -151,6 +151,9 @@ impl Step<'_> {
             return;
         };
         let (incident, action) = (it.order.incident, it.order.action.clone());
+        if matches!(&outcome, Outcome::Effective { block, .. } if !self.is_ours(block)) {
+            return;
+        }
         self.record(Record::Settled { key, outcome: outcome.clone() });
         let state = self.engine.state.incidents.get(&incident).map(|it| it.state);
         let open = state.is_some_and(|it| !closed(it));
@@ -174,6 +177,16 @@ impl Step<'_> {
         if open && matches!(outcome, Outcome::Failed { .. } | Outcome::Expired) {
             self.reconsider(incident, &action);
         }
+    }
+
+    /// Whether a block is one that we evaluated and that was not reorganised out since. An effect seen
+    /// in another one is asked for again at the next block.
+    fn is_ours(&self, block: &BlockRef) -> bool {
+        let trail = self.engine.state.chains.get(&block.chain.0).map(|it| &it.trail);
+        trail.is_some_and(|trail| {
+            let oldest = trail.front().map_or(0, |it| it.block.number);
+            block.number < oldest || trail.iter().any(|it| it.block.hash == block.hash)
+        })
     }
 
     /// An order came to nothing: another one is decided, unless this action failed too often.

@@ -50,7 +50,10 @@ impl Step<'_> {
             known.or_else(|| self.engine.state.incidents.values().find(open).map(|it| it.id));
         let incident = match known {
             Some(id) => id,
-            None => self.open_incident(finding),
+            None => match self.reopen_incident(finding) {
+                Some(id) => id,
+                None => self.open_incident(finding),
+            },
         };
         if attached != Some(incident) {
             self.record(Record::Attached { incident, finding: finding.id });
@@ -96,26 +99,47 @@ impl Step<'_> {
         id
     }
 
-    /// The id depends on the evidence alone, not on the clock: if the process dies before this is
-    /// durable, the same evidence opens the same incident, and its orders keep their keys.
+    /// The id depends on the evidence alone, not on the clock or the block: if the process dies before
+    /// this is durable, or the transaction moves to another block, the same evidence makes the same
+    /// incident, and its orders keep their keys.
+    fn incident_id(finding: &Finding, occurrence: u64) -> IncidentId {
+        IncidentId::derive(&[
+            finding.entity.as_bytes(),
+            finding.id.0.as_slice(),
+            &occurrence.to_be_bytes(),
+        ])
+    }
+
     fn next_incident_id(&self, finding: &Finding) -> IncidentId {
-        let derive = |occurrence: u64| {
-            IncidentId::derive(&[
-                finding.entity.as_bytes(),
-                finding.id.0.as_slice(),
-                finding.block.hash.as_slice(),
-                &occurrence.to_be_bytes(),
-            ])
-        };
         let known = |id: &IncidentId| self.engine.state.incidents.contains_key(id);
         let mut occurrence = 0;
         loop {
-            let id = derive(occurrence);
+            let id = Self::incident_id(finding, occurrence);
             if !known(&id) {
                 return id;
             }
             occurrence += 1;
         }
+    }
+
+    /// The incident that this very evidence opened before it was taken back, opened again: what was
+    /// ordered for it may be on its way.
+    fn reopen_incident(&mut self, finding: &Finding) -> Option<IncidentId> {
+        let id = Self::incident_id(finding, 0);
+        let known = self.engine.state.incidents.get(&id)?;
+        if known.state != IncidentState::FalseAlarm || !known.findings.is_empty() {
+            return None;
+        }
+        let orders = known.orders.iter().filter_map(|it| self.engine.state.orders.get(it));
+        let worth = |it: &crate::OrderState| match &it.outcome {
+            Some(Outcome::Effective { .. }) => IncidentState::Contained,
+            None => IncidentState::Responding,
+            Some(_) => IncidentState::Detected,
+        };
+        let state = orders.map(worth).max().unwrap_or(IncidentState::Detected);
+        let because = "what opened it is back".to_owned();
+        self.record(Record::IncidentMoved { incident: id, state, because });
+        Some(id)
     }
 
     /// Tells of a finding that belongs to no incident.
