@@ -200,6 +200,10 @@ impl Executor {
         let (lane, old) = (flight.lane, flight.sent.nonce);
         {
             let mut book = self.book();
+            // Who held the turn before may have done it, or the order may be over.
+            if book.flight(lane, old).is_none_or(|it| it.sent.tx != flight.sent.tx) {
+                return Err("it was replaced meanwhile".into());
+            }
             book.release(lane, old);
             if let Some(next) = book.next.get_mut(lane) {
                 *next = None;

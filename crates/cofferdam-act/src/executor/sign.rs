@@ -10,8 +10,8 @@ use alloy::{
     primitives::{Address, B256, Bytes, TxKind, U256},
 };
 use cofferdam_core::{
-    BlockRef, OrderKey, Timestamp,
-    order::{Order, OrderCall, Prepared, Sent},
+    BlockRef, Timestamp,
+    order::{Order, OrderCall, Sent},
     plan::{Action, containment},
     ports::BroadcastError,
 };
@@ -21,7 +21,7 @@ use super::{
     DispatchError, Executor, Fees, OverBudget, Preparation, PrepareError, Race, Ready,
     book::{Flight, Hot, Presigned, Slot, Template},
     next_base_fee,
-    prepare::{Intent, extends},
+    prepare::Intent,
     reach::unavailable,
 };
 use crate::{
@@ -86,83 +86,6 @@ impl Executor {
         let mut ready = hot.ready.clone();
         ready.key = order.key;
         fresh.then_some(ready)
-    }
-
-    /// Restores what was in flight for an open order before a restart, from the journal: signs the
-    /// recorded transactions again, so that their nonces stay theirs and replacement goes on. Nothing is
-    /// asked or sent. Returns how many were restored; those of relayers that are gone are not.
-    ///
-    /// # Errors
-    /// [`DispatchError`].
-    pub async fn resume(
-        &self,
-        order: &Order,
-        prepared: &Prepared,
-        sent: &[Sent],
-    ) -> Result<usize, DispatchError> {
-        if prepared.key != order.key {
-            return Err(DispatchError::WrongOrder);
-        }
-        let (to, data) = (prepared.to, prepared.data.clone());
-        let template = Arc::new(Template { to, data, gas_limit: prepared.gas_limit });
-        let relayers: Vec<_> = match order.call {
-            // Who else holds the role is not known any more.
-            OrderCall::Direct { .. } => sent.iter().map(|it| it.relayer.address).collect(),
-            _ => self.relayers(),
-        };
-        let _turn = self.signing.lock().await;
-        let mut restored = 0;
-        for it in sent {
-            let Some(lane) = (0..self.signers.len()).find(|n| self.account(*n) == Some(it.relayer))
-            else {
-                continue;
-            };
-            let fees = Fees { max_fee: it.max_fee_per_gas, tip: it.max_priority_fee_per_gas };
-            let slot = Slot { lane, nonce: it.nonce, above: None };
-            let signed = self.sign_one(slot, &template, fees).await?;
-            let eligible = self.lanes_of(&relayers, &[]);
-            let mut flight = self.flight(order, &template, eligible, slot, signed);
-            // Only our own inclusion proves an effect that may have held before.
-            flight.held_before = extends(&order.call);
-            let mut book = self.book();
-            // Several versions of one nonce may be recorded; any of them may land.
-            let earlier = book.flight(lane, it.nonce).map(|it| it.hashes.clone());
-            flight.hashes.extend(earlier.into_iter().flatten());
-            flight.hashes.push(it.tx);
-            flight.hashes.sort_unstable();
-            flight.hashes.dedup();
-            book.record(flight);
-            restored += 1;
-        }
-        Ok(restored)
-    }
-
-    /// Restores the nonces of an order that was over before a restart: its transactions may still sit in
-    /// a pool, so the next order on their lanes outbids them.
-    pub fn reserve(&self, sent: &[Sent]) {
-        for it in sent {
-            let Some(lane) = (0..self.signers.len()).find(|n| self.account(*n) == Some(it.relayer))
-            else {
-                continue;
-            };
-            let template = Template { to: it.relayer.address, data: Bytes::new(), gas_limit: 0 };
-            self.book().record(Flight {
-                order: OrderKey(B256::ZERO),
-                lane,
-                sent: it.clone(),
-                raw: Bytes::new(),
-                hashes: vec![it.tx],
-                template: Arc::new(template),
-                order_budget: U256::ZERO,
-                eligible: Arc::new([]),
-                at_height: 0,
-                bumps: 0,
-                over: true,
-                landed: false,
-                held_before: false,
-                private_until: None,
-            });
-        }
     }
 
     /// Signs `order` on lanes other than `spent`, or returns what is in flight for it.
@@ -305,7 +228,7 @@ impl Executor {
     }
 
     /// The lanes of `relayers`, without those that are `spent`.
-    fn lanes_of(&self, relayers: &[Address], spent: &[usize]) -> Vec<usize> {
+    pub(super) fn lanes_of(&self, relayers: &[Address], spent: &[usize]) -> Vec<usize> {
         let may = |it: &Arc<dyn Signer>| relayers.contains(&it.address());
         let lanes = self.signers.iter().enumerate().filter(|(_, it)| may(it));
         lanes.map(|(lane, _)| lane).filter(|it| !spent.contains(it)).collect()
@@ -391,7 +314,7 @@ impl Executor {
         Ok(())
     }
 
-    fn flight(
+    pub(super) fn flight(
         &self,
         order: &Order,
         template: &Arc<Template>,

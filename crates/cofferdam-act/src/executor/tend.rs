@@ -43,7 +43,12 @@ impl Executor {
                 sent.into_iter().map(move |it| (order, it))
             }
         });
-        join_all(tended).await.into_iter().flatten().collect()
+        let sent = join_all(tended).await.into_iter().flatten().collect();
+        // What waits behind a missing nonce cannot land, whatever it pays.
+        if tokio::time::timeout(TEND_TIMEOUT, self.mend(head.number)).await.is_err() {
+            tracing::warn!("nonce gaps could not be looked at in time");
+        }
+        sent
     }
 
     /// Raises what is in flight for an order above an attacker's new `bid`, within the order's budget:

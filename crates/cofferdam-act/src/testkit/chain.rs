@@ -62,7 +62,8 @@ pub struct Chain {
 }
 
 impl Chain {
-    pub(super) fn new(id: ChainId, base_fee: u64, time: Timestamp) -> Self {
+    /// A chain whose head is block 100 at `time`, with a base fee in wei.
+    pub fn new(id: ChainId, base_fee: u64, time: Timestamp) -> Self {
         let parent = keccak256("the block before the first");
         let hash = keccak256("the first block");
         let at = BlockRef { chain: id, number: 100, hash, parent, time };

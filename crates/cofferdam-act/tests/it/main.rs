@@ -4,6 +4,7 @@
 mod alertmanager;
 mod anvil;
 mod bundle;
+mod chaos;
 mod executor;
 mod mock;
 mod notify;
