@@ -1,6 +1,7 @@
 //! Repository chores: `cargo xtask <chore>`. Nothing here is part of the product.
 
 mod accept;
+mod bench;
 mod codegen;
 mod layers;
 mod scaffold;
@@ -17,6 +18,7 @@ usage: cargo xtask <chore>
   new detector|action|drill ID  lay the files of one more plug-in
   services                      install what tests run against (npm packages of contracts/)
   accept loop                   run the acceptance lines of the closed loop and print the table
+  bench ID [--json]             measure beside the peers, in release, and judge against the bars
 ";
 
 /// What a chore ends with: nothing, or what is wrong, one line each.
@@ -32,6 +34,8 @@ fn main() -> ExitCode {
         ["new", kind, id] => scaffold::run(kind, id),
         ["services"] => services::run(),
         ["accept", suite] => accept::run(suite),
+        ["bench", id] => bench::run(id, false),
+        ["bench", id, "--json"] => bench::run(id, true),
         _ => Err(vec![USAGE.to_owned()]),
     };
     match outcome {

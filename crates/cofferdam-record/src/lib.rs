@@ -10,9 +10,11 @@ pub mod chain;
 #[doc(hidden)]
 pub mod conformance;
 pub mod export;
+mod file;
 mod memory;
 mod sqlite;
 
 pub use bus::LocalBus;
+pub use file::FileJournal;
 pub use memory::MemoryJournal;
 pub use sqlite::{SqliteJournal, limits};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use cofferdam_core::ports::{Bus, BusError, Journal, JournalError};
 use cofferdam_record::{
-    LocalBus, MemoryJournal, SqliteJournal,
+    FileJournal, LocalBus, MemoryJournal, SqliteJournal,
     conformance::{self, samples},
 };
 
@@ -37,6 +37,22 @@ async fn the_sqlite_journal_in_a_file_keeps_the_contract() {
         let path = folder.path().join(format!("{number}.journal"));
         let open = async move {
             let journal = SqliteJournal::open(path).await.unwrap();
+            Arc::new(journal) as Arc<dyn Journal>
+        };
+        Box::pin(open) as cofferdam_core::ports::Boxed<'static, _>
+    };
+    assert_eq!(conformance::journal(&make).await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_file_journal_keeps_the_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    let count = std::sync::atomic::AtomicU32::new(0);
+    let make = || {
+        let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path = folder.path().join(format!("{number}.journal"));
+        let open = async move {
+            let journal = FileJournal::open(path).await.unwrap();
             Arc::new(journal) as Arc<dyn Journal>
         };
         Box::pin(open) as cofferdam_core::ports::Boxed<'static, _>
