@@ -67,7 +67,17 @@ impl Row {
     pub(crate) fn rate(figure: impl Into<String>, unit: &'static str, ours: f64) -> Self {
         let figure = figure.into();
         let peer = String::new();
-        Self { figure, unit, ours, peer, theirs: 0.0, ratio: 0.0, bar: None, at_most: false, pass: None }
+        Self {
+            figure,
+            unit,
+            ours,
+            peer,
+            theirs: 0.0,
+            ratio: 0.0,
+            bar: None,
+            at_most: false,
+            pass: None,
+        }
     }
 
     /// Sets the peer and what it reached.

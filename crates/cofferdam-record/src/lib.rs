@@ -15,6 +15,6 @@ mod memory;
 mod sqlite;
 
 pub use bus::LocalBus;
-pub use file::FileJournal;
+pub use file::{FileJournal, limits as file_limits};
 pub use memory::MemoryJournal;
 pub use sqlite::{SqliteJournal, limits};
