@@ -11,10 +11,14 @@ pub mod chain;
 pub mod conformance;
 pub mod export;
 mod file;
+mod group;
+pub mod limits;
+mod local;
 mod memory;
 mod sqlite;
 
 pub use bus::LocalBus;
-pub use file::{FileJournal, limits as file_limits};
+pub use file::FileJournal;
+pub use local::LocalJournal;
 pub use memory::MemoryJournal;
-pub use sqlite::{SqliteJournal, limits};
+pub use sqlite::SqliteJournal;

@@ -244,6 +244,9 @@ async fn a_crash_between_any_two_bytes_of_an_unacknowledged_commit_loses_only_th
         if cut > before.len() && count == 6 {
             assert!(opened.torn_bytes() > 0, "{cut} is told");
         }
+        if cut % 16 > 0 {
+            continue;
+        }
         append_named(&opened, "a", count..count + 1).await;
         assert_eq!(opened.verify().await.unwrap(), count + 1);
         opened.close().await;

@@ -18,11 +18,11 @@ use std::{
 
 use cofferdam_core::ports::JournalError;
 
-use super::{
-    format::{SLOT, Slot, Tail},
+use super::format::{SLOT, Slot, Tail};
+use crate::{
+    chain::{corrupt, unavailable},
     limits::{OPENING_STEP, OPENING_STEPS_MAX},
 };
-use crate::chain::{corrupt, unavailable};
 
 /// How often slots that were being written are read again.
 const SLOT_READS_MAX: u32 = 50;

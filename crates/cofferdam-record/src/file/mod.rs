@@ -9,7 +9,6 @@
 
 mod folder;
 mod format;
-pub mod limits;
 mod open;
 mod reads;
 mod segments;
@@ -38,9 +37,13 @@ use self::{
     segments::Segments,
     verify::Checks,
     view::{Segment, View},
-    writer::{Append, Placed, Writer},
+    writer::{Failure, Writer},
 };
-use crate::chain;
+use crate::{
+    chain,
+    group::{self, Append},
+    limits::APPENDS_QUEUED_MAX,
+};
 
 /// The journal in files of its own.
 pub struct FileJournal {
@@ -50,7 +53,7 @@ pub struct FileJournal {
     shared: Arc<Shared>,
     /// Reads the end of the chain anew; `None` if we are its owner.
     follows: bool,
-    appends: Option<mpsc::Sender<Append>>,
+    appends: Option<mpsc::Sender<Append<Failure>>>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -184,7 +187,7 @@ impl FileJournal {
         let (epoch, tail) = (owner.epoch, view.tail);
         let used = view.segments.iter().map(|it| it.end).sum();
         let shared = Arc::new(Shared { view: Mutex::new(view) });
-        let (appends, waiting) = mpsc::channel(limits::APPENDS_QUEUED_MAX);
+        let (appends, waiting) = mpsc::channel(APPENDS_QUEUED_MAX);
         let writer = Writer {
             owner,
             shared: Arc::clone(&shared),
@@ -197,31 +200,6 @@ impl FileJournal {
         let writer = thread.spawn(|| writer::run(writer, waiting)).map_err(folder::failed)?;
         let (appends, writer) = (Some(appends), Some(writer));
         Ok(Self { path, epoch, torn: cut, shared, follows: false, appends, writer })
-    }
-
-    async fn append_all(
-        &self,
-        now: Timestamp,
-        records: &[Record],
-    ) -> Result<Vec<Entry>, JournalError> {
-        let gone = || chain::unavailable("the journal's writer has ended".into());
-        let appends = self
-            .appends
-            .as_ref()
-            .ok_or_else(|| chain::unavailable("the journal was opened for reading only".into()))?;
-        let encoded = chain::encode(records)?;
-        let bytes: usize = encoded.iter().map(|it| it.bytes.len()).sum();
-        if bytes > limits::APPEND_BYTES_MAX {
-            let what = format!("an append of {bytes} bytes exceeds {}", limits::APPEND_BYTES_MAX);
-            return Err(chain::unavailable(what.into()));
-        }
-        let (reply, answer) = tokio::sync::oneshot::channel();
-        let append = Append { now, records: encoded, reply };
-        appends.send(append).await.map_err(|_| gone())?;
-        // Copied while the disk works.
-        let records = records.to_vec();
-        let placed = answer.await.map_err(|_| gone())?.map_err(JournalError::from)?;
-        Ok(entries(now, records, &placed))
     }
 
     async fn verify_with(&self, checks: Checks) -> Result<u64, JournalError> {
@@ -302,7 +280,7 @@ impl Journal for FileJournal {
         now: Timestamp,
         records: &'a [Record],
     ) -> Boxed<'a, Result<Vec<Entry>, JournalError>> {
-        Box::pin(self.append_all(now, records))
+        Box::pin(group::append(self.appends.as_ref(), now, records))
     }
 
     fn read(&self, from_seq: u64, limit: usize) -> Boxed<'_, Result<Vec<Entry>, JournalError>> {
@@ -339,19 +317,6 @@ impl fmt::Debug for FileJournal {
             .field("epoch", &self.epoch)
             .finish_non_exhaustive()
     }
-}
-
-fn entries(now: Timestamp, records: Vec<Record>, placed: &Placed) -> Vec<Entry> {
-    let links = placed.hashes.iter().zip(placed.hashes.iter().skip(1));
-    let placed = (placed.first..).zip(links).zip(records);
-    let entry = |((seq, (prev, hash)), record): ((u64, (&B256, &B256)), Record)| Entry {
-        seq,
-        at: now,
-        prev: *prev,
-        hash: *hash,
-        record,
-    };
-    placed.map(entry).collect()
 }
 
 /// Runs what waits for the disk where nobody else waits for it.

@@ -10,6 +10,7 @@ use cofferdam_core::ports::JournalError;
 use super::{
     folder::{self, Listing, Owner, failed, segment_path},
     format::{SEGMENT_HEADER, Tail},
+    verify::{Checks, verify},
     view::{Segment, View},
     walk::{Chunk, Walk},
 };
@@ -33,8 +34,6 @@ pub(super) struct Seen {
     pub(super) view: View,
     /// Nothing may stand after its end: its owner ended in order.
     pub(super) closed: bool,
-    /// Whether an owner is at work.
-    pub(super) live: bool,
     /// Bytes of a torn commit that nobody cut yet.
     pub(super) torn: u64,
 }
@@ -107,7 +106,7 @@ fn look(path: &Path, strict: bool) -> Result<Seen, JournalError> {
     } else {
         settle(path, &listing, Some((slot.tail, slot.closed)))?
     };
-    Ok(Seen { epoch: slot.epoch, view, closed: slot.closed && !live, live, torn })
+    Ok(Seen { epoch: slot.epoch, view, closed: slot.closed && !live, torn })
 }
 
 /// Finds the end of the chain: the acknowledged one, which must be there, and whole commits behind it.
@@ -179,27 +178,19 @@ fn check_last(view: &mut View) -> Result<(), JournalError> {
     if (last.entries, last.hash) == (entries, hash) {
         return Ok(());
     }
-    Err(what_ends_early(view))
+    what_ends_early(view)
 }
 
-/// Why the last acknowledged commit is not where it should be.
-fn what_ends_early(view: &View) -> JournalError {
-    let last = view.tail.entries.saturating_sub(1);
-    let Some(segment) = view.segments.last() else {
-        return corrupt(last, "it is missing; the journal was truncated");
-    };
-    let mut walk = segment.walk();
-    let mut chunk = Chunk::default();
-    let mut due = segment.header.first;
-    loop {
-        match walk.next_into(&mut chunk) {
-            Ok(true) => due = chunk.commits().last().map_or(due, |it| it.1.next()),
-            Ok(false) if due >= view.tail.entries => {
-                return corrupt(last, "it is not the entry that the head names");
-            }
-            _ => return corrupt(due, "it is missing; the journal was truncated"),
-        }
+/// Why the last acknowledged commit is not where it should be: the first entry that is wrong.
+fn what_ends_early(view: &View) -> Result<(), JournalError> {
+    let mut there = view.clone();
+    if let Some(last) = there.segments.last_mut() {
+        let length = last.file.metadata().map_err(failed)?.len();
+        last.end = last.end.min(length);
     }
+    verify(&there, Checks::default())?;
+    let last = view.tail.entries.saturating_sub(1);
+    Err(corrupt(last, "it is not the entry that the head names"))
 }
 
 /// Moves `tail` over the whole commits behind it in `segment`. Returns how many bytes up to the last
@@ -236,7 +227,7 @@ fn follow(segment: &mut Segment, tail: &mut Tail) -> Result<u64, JournalError> {
 /// Bytes from `from` up to the last that is not zero.
 fn rest_of(segment: &Segment, from: u64, length: u64) -> Result<u64, JournalError> {
     use std::os::unix::fs::FileExt;
-    let mut buffer = vec![0; super::limits::CHUNK_BYTES];
+    let mut buffer = vec![0; crate::limits::CHUNK_BYTES];
     let (mut at, mut rest) = (from, 0);
     while at < length {
         let read = segment.file.read_at(&mut buffer, at).map_err(failed)?;

@@ -16,9 +16,9 @@ use std::{
 use super::{
     folder::{self, Owner, segment_path, spare_path},
     format::{SEGMENT_HEADER, SegmentHeader, Tail},
-    limits::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, ZERO_BYTES},
     view::Segment,
 };
+use crate::limits::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, ZERO_BYTES};
 
 /// The segments of one owner.
 #[derive(Debug)]

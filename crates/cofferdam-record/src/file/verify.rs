@@ -19,11 +19,13 @@ use cofferdam_core::ports::JournalError;
 use super::{
     folder::failed,
     format::{CommitHeader, EntryRef},
-    limits::VERIFIERS_MAX,
     view::{Segment, View},
     walk::Chunk,
 };
-use crate::chain::{corrupt, is_snapshot_text};
+use crate::{
+    chain::{corrupt, is_snapshot_text},
+    limits::VERIFIERS_MAX,
+};
 
 /// What else to check.
 #[derive(Clone, Copy, Debug, Default)]
@@ -106,7 +108,7 @@ fn deal(
                 work.send((index, chunk)).map_err(|_| gone())?;
                 index += 1;
             }
-            check_length(segment, next, checks)?;
+            check_length(segment, next, view.tail.entries, checks)?;
         }
         Ok(())
     })();
@@ -121,11 +123,12 @@ fn gone() -> JournalError {
 fn check_length(
     segment: &Segment,
     next: Option<&Segment>,
+    entries: u64,
     checks: Checks,
 ) -> Result<(), JournalError> {
     let (last, strict) = match next {
         Some(next) => (next.header.first, !next.header.taken_over),
-        None => (u64::MAX, checks.closed),
+        None => (entries, checks.closed),
     };
     let length = segment.file.metadata().map_err(failed)?.len();
     if strict && length > segment.end {

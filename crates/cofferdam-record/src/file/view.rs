@@ -11,10 +11,9 @@ use cofferdam_core::ports::JournalError;
 use super::{
     folder::{Listing, failed, segment_path},
     format::{SEGMENT_HEADER, SegmentHeader, Tail},
-    limits::MARK_BYTES,
     walk::{Chunk, Walk},
 };
-use crate::chain::corrupt;
+use crate::{chain::corrupt, limits::MARK_BYTES};
 
 /// The segments and the end of the chain.
 #[derive(Clone, Debug, Default)]

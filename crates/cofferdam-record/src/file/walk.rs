@@ -10,9 +10,8 @@ use cofferdam_core::ports::JournalError;
 use super::{
     folder::failed,
     format::{COMMIT_HEADER, CommitHeader},
-    limits::CHUNK_BYTES,
 };
-use crate::chain::corrupt;
+use crate::{chain::corrupt, limits::CHUNK_BYTES};
 
 /// Whole commits, back to back, as they stand in a file.
 #[derive(Debug, Default)]

@@ -9,32 +9,19 @@
 
 use std::{io, os::unix::fs::FileExt, sync::Arc};
 
-use cofferdam_core::{Timestamp, ports::JournalError};
-use tokio::sync::{mpsc, oneshot};
+use cofferdam_core::ports::JournalError;
+use tokio::sync::mpsc;
 
 use super::{
     Shared,
     folder::Owner,
     format::{COMMIT_HEADER, CommitHeader, Tail, push_entry},
-    limits::{COMMIT_BYTES_MAX, COMMIT_RECORDS_MAX},
     segments::Segments,
 };
-use crate::chain::{Encoded, entry_hash, unavailable};
-
-/// Hashes of the entries that were appended, and the first one's position.
-#[derive(Clone, Debug)]
-pub(super) struct Placed {
-    pub(super) first: u64,
-    /// `prev` of the first entry, then the hash of each.
-    pub(super) hashes: Vec<alloy_primitives::B256>,
-}
-
-/// Some records to append, in order.
-pub(super) struct Append {
-    pub(super) now: Timestamp,
-    pub(super) records: Vec<Encoded>,
-    pub(super) reply: oneshot::Sender<Result<Placed, Failure>>,
-}
+use crate::{
+    chain::{entry_hash, unavailable},
+    group::{Append, Placed, gather},
+};
 
 /// A failure that several waiting appends share.
 #[derive(Clone, Debug)]
@@ -71,7 +58,7 @@ impl From<io::Error> for Failure {
 }
 
 /// Serves appends until the last sender is gone, then ends the journal in order.
-pub(super) fn run(mut writer: Writer, mut appends: mpsc::Receiver<Append>) {
+pub(super) fn run(mut writer: Writer, mut appends: mpsc::Receiver<Append<Failure>>) {
     let mut held_over = None;
     loop {
         let first = match held_over.take() {
@@ -90,24 +77,8 @@ pub(super) fn run(mut writer: Writer, mut appends: mpsc::Receiver<Append>) {
     }
 }
 
-/// Adds what waits already, up to the limits of one commit. Returns the append that did not fit.
-fn gather(waiting: &mut Vec<Append>, appends: &mut mpsc::Receiver<Append>) -> Option<Append> {
-    let size = |it: &Append| it.records.iter().map(|it| it.bytes.len()).sum::<usize>();
-    let mut records: usize = waiting.iter().map(|it| it.records.len()).sum();
-    let mut bytes: usize = waiting.iter().map(size).sum();
-    while let Ok(append) = appends.try_recv() {
-        records = records.saturating_add(append.records.len());
-        bytes = bytes.saturating_add(size(&append));
-        if records > COMMIT_RECORDS_MAX || bytes > COMMIT_BYTES_MAX {
-            return Some(append);
-        }
-        waiting.push(append);
-    }
-    None
-}
-
 impl Writer {
-    fn serve(&mut self, waiting: Vec<Append>) {
+    fn serve(&mut self, waiting: Vec<Append<Failure>>) {
         let (tail, placed) = self.chain(&waiting);
         let result = match &self.ended {
             Some(failure) => Err(failure.clone()),
@@ -121,7 +92,7 @@ impl Writer {
     }
 
     /// Chains the records of `waiting` to the tail and lays out their commit in the buffer.
-    fn chain(&mut self, waiting: &[Append]) -> (Tail, Vec<Placed>) {
+    fn chain(&mut self, waiting: &[Append<Failure>]) -> (Tail, Vec<Placed>) {
         let mut tail = self.tail;
         self.buffer.clear();
         self.buffer.resize(COMMIT_HEADER, 0);

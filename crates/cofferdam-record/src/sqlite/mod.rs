@@ -6,7 +6,6 @@
 
 mod error;
 mod lease;
-pub mod limits;
 mod reads;
 mod schema;
 mod writer;
@@ -28,24 +27,28 @@ use sqlx::{
     sqlite::SqlitePoolOptions,
 };
 use tokio::{
-    sync::{Mutex, MutexGuard, mpsc, oneshot},
+    sync::{Mutex, MutexGuard, mpsc},
     task::JoinHandle,
 };
 
 use self::{
-    error::failed,
+    error::{Told, failed},
     lease::Lease,
     schema::Head,
-    writer::{Append, Placed, Writer},
+    writer::Writer,
 };
-use crate::{chain, export};
+use crate::{
+    chain, export,
+    group::{self, Append},
+    limits,
+};
 
 /// The journal in one SQLite file.
 pub struct SqliteJournal {
     path: Option<PathBuf>,
     epoch: i64,
     readers: Readers,
-    appends: Option<mpsc::Sender<Append>>,
+    appends: Option<mpsc::Sender<Append<Told>>>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -210,44 +213,6 @@ impl SqliteJournal {
         Self { path, epoch, readers, appends: Some(appends), writer }
     }
 
-    async fn place(
-        &self,
-        now: Timestamp,
-        records: Vec<chain::Encoded>,
-    ) -> Result<Vec<Placed>, JournalError> {
-        let gone = || chain::unavailable("the journal's writer has ended".into());
-        let appends = self
-            .appends
-            .as_ref()
-            .ok_or_else(|| chain::unavailable("the journal was opened for reading only".into()))?;
-        let (reply, answer) = oneshot::channel();
-        appends.send(Append { now, records, reply }).await.map_err(|_| gone())?;
-        let placed = answer.await.map_err(|_| gone())?;
-        placed.map_err(|(failure, seq)| failure.told(seq))
-    }
-
-    async fn append_all(
-        &self,
-        now: Timestamp,
-        records: &[Record],
-    ) -> Result<Vec<Entry>, JournalError> {
-        let encoded = chain::encode(records)?;
-        let bytes: usize = encoded.iter().map(|it| it.bytes.len()).sum();
-        if bytes > limits::APPEND_BYTES_MAX {
-            let what = format!("an append of {bytes} bytes exceeds {}", limits::APPEND_BYTES_MAX);
-            return Err(chain::unavailable(what.into()));
-        }
-        let placed = self.place(now, encoded).await?;
-        let entry = |(it, record): (Placed, &Record)| Entry {
-            seq: it.seq,
-            at: now,
-            prev: it.prev,
-            hash: it.hash,
-            record: record.clone(),
-        };
-        Ok(placed.into_iter().zip(records).map(entry).collect())
-    }
-
     async fn verify_with(&self, anchor: Option<(u64, B256)>) -> Result<u64, JournalError> {
         let mut reader = self.reader().await?;
         let mut transaction = reader.connection().begin().await.map_err(failed(0))?;
@@ -279,7 +244,7 @@ impl Journal for SqliteJournal {
         now: Timestamp,
         records: &'a [Record],
     ) -> Boxed<'a, Result<Vec<Entry>, JournalError>> {
-        Box::pin(self.append_all(now, records))
+        Box::pin(group::append(self.appends.as_ref(), now, records))
     }
 
     fn read(&self, from_seq: u64, limit: usize) -> Boxed<'_, Result<Vec<Entry>, JournalError>> {

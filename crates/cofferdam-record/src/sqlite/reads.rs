@@ -4,8 +4,11 @@ use alloy_primitives::B256;
 use cofferdam_core::{Timestamp, ports::JournalError, record::Entry};
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
-use super::{error::failed, limits::PAGE_ENTRIES, schema};
-use crate::chain::{ChainCheck, RawEntry, corrupt, is_snapshot};
+use super::{error::failed, schema};
+use crate::{
+    chain::{ChainCheck, RawEntry, corrupt, is_snapshot},
+    limits::PAGE_ENTRIES,
+};
 
 /// What a full check found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

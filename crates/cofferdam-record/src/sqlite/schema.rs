@@ -9,8 +9,11 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
-use super::{error::failed, limits::BUSY_TIMEOUT};
-use crate::chain::{corrupt, unavailable};
+use super::error::failed;
+use crate::{
+    chain::{corrupt, unavailable},
+    limits::BUSY_TIMEOUT,
+};
 
 /// `Coff` in ASCII: what `file` and SQLite's header show.
 const APPLICATION_ID: i64 = 0x436f_6666;
