@@ -21,7 +21,16 @@ pub(crate) fn best_ns(rounds: usize, least_ms: u64, mut work: impl FnMut()) -> f
     best
 }
 
+/// Nanoseconds that all threads of this process were on a CPU so far.
+pub(crate) fn process_ns() -> u64 {
+    ns(ClockId::ProcessCPUTime)
+}
+
 fn thread_ns() -> u64 {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
+    ns(ClockId::ThreadCPUTime)
+}
+
+fn ns(clock: ClockId) -> u64 {
+    let now = clock_gettime(clock);
     (now.tv_sec as u64) * 1_000_000_000 + now.tv_nsec as u64
 }

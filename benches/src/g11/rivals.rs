@@ -2,33 +2,59 @@
 
 use std::{fs::File, io::Write, os::unix::fs::FileExt, path::Path, time::Instant};
 
-use alloy_primitives::B256;
-use cofferdam_record::chain::entry_hash;
 use redb::{Database, ReadableTableMetadata, TableDefinition};
 
-use super::NOW;
 use crate::Failure;
 
 const TABLE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("entry");
 
-/// Writes of `bytes`, each followed by `fdatasync`, per second: the floor of anything durable.
-/// `zeroed`: into blocks that were written before, as a log that preallocates does.
-pub(super) fn raw(path: &Path, bytes: usize, count: usize, zeroed: bool) -> Result<f64, Failure> {
-    let mut file = File::create(path)?;
-    if zeroed {
+/// Bytes of the file that is written before it is used.
+const ZEROED_BYTES: usize = 64 << 20;
+
+/// Writes of `bytes`, each followed by `fdatasync`: the floor of anything durable.
+pub(super) struct Raw {
+    file: File,
+    buffer: Vec<u8>,
+    at: usize,
+    /// Where it begins again; a growing file is emptied before each slice.
+    wrap: Option<usize>,
+}
+
+impl Raw {
+    /// Into blocks that were written before, as a log that preallocates does.
+    pub(super) fn zeroed(path: &Path, bytes: usize) -> Result<Self, Failure> {
+        let mut file = File::create(path)?;
         let zeroes = vec![0u8; 1 << 20];
-        for _ in 0..=(bytes * count) >> 20 {
+        for _ in 0..ZEROED_BYTES >> 20 {
             file.write_all(&zeroes)?;
         }
         file.sync_all()?;
+        Ok(Self { file, buffer: vec![b'x'; bytes], at: 0, wrap: Some(ZEROED_BYTES - bytes) })
     }
-    let buffer = vec![b'x'; bytes];
-    let started = Instant::now();
-    for number in 0..count {
-        file.write_all_at(&buffer, (number * bytes) as u64)?;
-        file.sync_data()?;
+
+    /// To the end of a file that grows.
+    pub(super) fn growing(path: &Path, bytes: usize) -> Result<Self, Failure> {
+        Ok(Self { file: File::create(path)?, buffer: vec![b'x'; bytes], at: 0, wrap: None })
     }
-    Ok(count as f64 / started.elapsed().as_secs_f64())
+
+    /// Writes per second.
+    pub(super) fn rate(&mut self, count: usize) -> Result<f64, Failure> {
+        if self.wrap.is_none() {
+            self.at = 0;
+            self.file.set_len(0)?;
+            self.file.sync_all()?;
+        }
+        let started = Instant::now();
+        for _ in 0..count {
+            self.file.write_all_at(&self.buffer, self.at as u64)?;
+            self.file.sync_data()?;
+            self.at += self.buffer.len();
+            if self.wrap.is_some_and(|it| self.at > it) {
+                self.at = 0;
+            }
+        }
+        Ok(count as f64 / started.elapsed().as_secs_f64())
+    }
 }
 
 /// redb with its default durability: a commit waits for the disk.
@@ -60,17 +86,4 @@ impl Redb {
         }
         Ok(count as f64 / started.elapsed().as_secs_f64())
     }
-}
-
-/// Entry hashes per second on one CPU, from memory: the floor of verification.
-pub(super) fn sha256(bytes: usize) -> f64 {
-    const COUNT: u64 = 200_000;
-    let record = vec![b'x'; bytes];
-    let started = Instant::now();
-    let mut prev = B256::ZERO;
-    for seq in 0..COUNT {
-        prev = entry_hash(seq, NOW, prev, &record);
-    }
-    std::hint::black_box(prev);
-    COUNT as f64 / started.elapsed().as_secs_f64()
 }

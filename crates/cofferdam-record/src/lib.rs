@@ -15,6 +15,7 @@ mod group;
 pub mod limits;
 mod local;
 mod memory;
+mod rows;
 mod sqlite;
 
 pub use bus::LocalBus;

@@ -38,9 +38,9 @@ use self::{
     writer::Writer,
 };
 use crate::{
-    chain, export,
+    chain,
     group::{self, Append},
-    limits,
+    limits, rows,
 };
 
 /// The journal in one SQLite file.
@@ -141,7 +141,7 @@ impl SqliteJournal {
     }
 
     /// Writes the journal from entry `from_seq` on as NDJSON, one line per entry and a last line with
-    /// the head; see [`export`]. The lines hold what is stored, checked or not, so that a damaged
+    /// the head; see [`crate::export`]. The lines hold what is stored, checked or not, so that a damaged
     /// journal can be handed over as evidence. Returns how many entries were written.
     ///
     /// # Errors
@@ -155,19 +155,7 @@ impl SqliteJournal {
         let mut reader = self.reader().await?;
         let mut transaction = reader.connection().begin().await.map_err(failed(0))?;
         let head = schema::head(&mut transaction).await?.last;
-        let mut from = i64::try_from(from_seq).unwrap_or(i64::MAX);
-        let mut count = 0u64;
-        loop {
-            let rows = reads::page(&mut transaction, from, limits::PAGE_ENTRIES).await?;
-            let Some((last, _)) = rows.last() else { break };
-            from = last.seq.saturating_add(1).try_into().unwrap_or(i64::MAX);
-            for (raw, _) in &rows {
-                export::write_entry(out, raw)?;
-            }
-            count = count.saturating_add(rows.len() as u64);
-        }
-        export::write_head(out, head, count)?;
-        Ok(count)
+        rows::export(&mut *transaction, head, from_seq, out).await
     }
 
     /// How often the journal changed its owner; the fencing token of this one.
@@ -216,7 +204,8 @@ impl SqliteJournal {
     async fn verify_with(&self, anchor: Option<(u64, B256)>) -> Result<u64, JournalError> {
         let mut reader = self.reader().await?;
         let mut transaction = reader.connection().begin().await.map_err(failed(0))?;
-        let checked = reads::verify(&mut transaction, anchor).await?;
+        let head = schema::head(&mut transaction).await?.last;
+        let checked = rows::verify(&mut *transaction, head, anchor).await?;
         tracing::debug!(entries = checked.entries, head = ?checked.head, "journal verified");
         Ok(checked.entries)
     }
@@ -250,7 +239,7 @@ impl Journal for SqliteJournal {
     fn read(&self, from_seq: u64, limit: usize) -> Boxed<'_, Result<Vec<Entry>, JournalError>> {
         Box::pin(async move {
             let mut reader = self.reader().await?;
-            reads::read(reader.connection(), from_seq, limit).await
+            rows::read(reader.connection(), from_seq, limit).await
         })
     }
 
@@ -292,7 +281,7 @@ async fn own(
     schema::prepare(&mut transaction).await?;
     let Head { epoch: before, last } = schema::head(&mut transaction).await?;
     let lease = lease::claim(path, before, take_over)?;
-    reads::check_end(reads::last_entry(&mut transaction).await?, last)?;
+    rows::check_end(reads::last_entry(&mut transaction).await?, last)?;
     let epoch = before + 1;
     sqlx::query("UPDATE head SET epoch = ?1 WHERE id = 0")
         .bind(epoch)

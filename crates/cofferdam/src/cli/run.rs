@@ -19,7 +19,7 @@ use cofferdam_engine::{Engine, Limits};
 use cofferdam_observe::rpc::{
     EndpointPool, RpcOptions, RpcReader, RpcSource, RpcStates, Start, TracePolicy,
 };
-use cofferdam_record::SqliteJournal;
+use cofferdam_record::LocalJournal;
 
 use super::{CliError, Output, default_journal, journal::broken, plan::load};
 use crate::runtime::{
@@ -185,15 +185,15 @@ pub(crate) fn authorisations(plan: &Plan, folder: &Path) -> Result<Authorisation
     Ok(all)
 }
 
-async fn open_journal(path: &Path) -> Result<SqliteJournal, CliError> {
+async fn open_journal(path: &Path) -> Result<LocalJournal, CliError> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)
             .map_err(|it| CliError::io("create the journal's folder", it))?;
     }
-    SqliteJournal::open(path).await.map_err(broken)
+    LocalJournal::open(path).await.map_err(broken)
 }
 
-async fn restore(plan: Plan, journal: &SqliteJournal) -> Result<Engine, CliError> {
+async fn restore(plan: Plan, journal: &LocalJournal) -> Result<Engine, CliError> {
     let mut from = journal.last_snapshot().await.map_err(broken)?.unwrap_or(0);
     let mut entries = Vec::new();
     loop {
