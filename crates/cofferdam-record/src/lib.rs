@@ -15,6 +15,7 @@ mod group;
 pub mod limits;
 mod local;
 mod memory;
+mod postgres;
 mod rows;
 mod sqlite;
 
@@ -22,4 +23,5 @@ pub use bus::LocalBus;
 pub use file::FileJournal;
 pub use local::LocalJournal;
 pub use memory::MemoryJournal;
+pub use postgres::PostgresJournal;
 pub use sqlite::SqliteJournal;
