@@ -1,6 +1,7 @@
 //! Repository chores: `cargo xtask <chore>`. Nothing here is part of the product.
 
 mod accept;
+mod bench;
 mod codegen;
 mod drill;
 mod layers;
@@ -22,6 +23,7 @@ usage: cargo xtask <chore>
   drill --seed N                live one, with its story
   plants [WORD]                 plant each known bug in a scratch copy and expect to see it caught
   accept loop|faults            run the acceptance lines of a part and print the table
+  bench ID [--json]             measure beside the peers, in release, and judge against the bars
 ";
 
 /// What a chore ends with: nothing, or what is wrong, one line each.
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
         ["plants"] => plants::run(""),
         ["plants", word] => plants::run(word),
         ["accept", suite] => accept::run(suite),
+        ["bench", id] => bench::run(id, false),
+        ["bench", id, "--json"] => bench::run(id, true),
         _ => Err(vec![USAGE.to_owned()]),
     };
     match outcome {

@@ -96,6 +96,7 @@ fn pages() -> Vec<String> {
 fn sources() -> Vec<PathBuf> {
     let mut out = files(&root().join("crates"), "rs");
     out.extend(files(&root().join("xtask"), "rs"));
+    out.extend(files(&root().join("benches"), "rs"));
     out.extend(files(&root().join("contracts/src"), "sol"));
     out
 }

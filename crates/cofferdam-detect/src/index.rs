@@ -6,16 +6,17 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::{
-    Address, B256,
+    Address, B256, Log,
     map::{AddressMap, B256Map},
 };
 use cofferdam_core::{Fact, Tx};
 
 use crate::Interest;
 
-/// The index over the interests of all rules.
+/// The index over the interests of all rules. It is public for benchmarks; [`crate::RuleSet`] is what
+/// uses it.
 #[derive(Debug, Default)]
-pub(crate) struct Index {
+pub struct Index {
     accounts: AddressMap<Span>,
     topics: B256Map<Span>,
     every: Vec<u32>,
@@ -31,7 +32,7 @@ struct Span {
 
 impl Index {
     /// Builds the index from the interests of rule 0, 1, 2 …
-    pub(crate) fn new(interests: &[Vec<Interest>]) -> Self {
+    pub fn new(interests: &[Vec<Interest>]) -> Self {
         let mut accounts: BTreeMap<Address, Vec<u32>> = BTreeMap::new();
         let mut topics: BTreeMap<B256, Vec<u32>> = BTreeMap::new();
         let mut every = Vec::new();
@@ -65,29 +66,47 @@ impl Index {
         Span { start, end: self.lists.len() as u32 }
     }
 
+    /// Calls `hit` with the rules that want logs of this emitter, and those that want this signature.
+    #[inline]
+    pub fn log(&self, log: &Log, mut hit: impl FnMut(&[u32])) {
+        if let Some(list) = self.accounts.get(&log.address).and_then(|it| self.list_of(it)) {
+            hit(list);
+        }
+        self.topic(log, hit);
+    }
+
+    #[inline]
+    fn topic(&self, log: &Log, mut hit: impl FnMut(&[u32])) {
+        if self.topics.is_empty() {
+            return;
+        }
+        let span = log.data.topics().first().and_then(|it| self.topics.get(it));
+        if let Some(list) = span.and_then(|it| self.list_of(it)) {
+            hit(list);
+        }
+    }
+
+    #[inline]
+    fn list_of(&self, span: &Span) -> Option<&[u32]> {
+        self.lists.get(span.start as usize..span.end as usize)
+    }
+
     /// The rules that want every block.
     pub(crate) fn every(&self) -> &[u32] {
         &self.every
     }
 
     /// Calls `hit` with the rules of every key that `tx` touches; a rule may come several times.
-    pub(crate) fn matches(&self, tx: &Tx, mut hit: impl FnMut(&[u32])) {
-        let of = |span: &Span| self.lists.get(span.start as usize..span.end as usize);
+    pub fn matches(&self, tx: &Tx, mut hit: impl FnMut(&[u32])) {
         if !self.accounts.is_empty() {
             touched(tx, |address| {
-                if let Some(list) = self.accounts.get(&address).and_then(of) {
+                if let Some(list) = self.accounts.get(&address).and_then(|it| self.list_of(it)) {
                     hit(list);
                 }
             });
         }
-        if self.topics.is_empty() || !tx.succeeded {
-            return;
-        }
-        for log in &tx.logs {
-            let list = log.data.topics().first().and_then(|it| self.topics.get(it)).and_then(of);
-            if let Some(list) = list {
-                hit(list);
-            }
+        if tx.succeeded {
+            tx.logs.iter().for_each(|it| self.topic(it, &mut hit));
         }
     }
 }

@@ -36,6 +36,8 @@ mod watch;
 mod window;
 
 pub use detectors::DETECTORS;
+#[doc(hidden)]
+pub use index::Index;
 pub use rules::{EXTERNAL, Evaluation, RuleSet};
 
 use alloy_primitives::{Address, B256};

@@ -10,9 +10,18 @@ pub mod chain;
 #[doc(hidden)]
 pub mod conformance;
 pub mod export;
+mod file;
+mod group;
+pub mod limits;
+mod local;
 mod memory;
+mod postgres;
+mod rows;
 mod sqlite;
 
 pub use bus::LocalBus;
+pub use file::FileJournal;
+pub use local::LocalJournal;
 pub use memory::MemoryJournal;
-pub use sqlite::{SqliteJournal, limits};
+pub use postgres::PostgresJournal;
+pub use sqlite::SqliteJournal;

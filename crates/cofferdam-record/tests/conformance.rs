@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use cofferdam_core::ports::{Bus, BusError, Journal, JournalError};
 use cofferdam_record::{
-    LocalBus, MemoryJournal, SqliteJournal,
+    FileJournal, LocalBus, LocalJournal, MemoryJournal, SqliteJournal,
     conformance::{self, samples},
 };
 
@@ -37,6 +37,22 @@ async fn the_sqlite_journal_in_a_file_keeps_the_contract() {
         let path = folder.path().join(format!("{number}.journal"));
         let open = async move {
             let journal = SqliteJournal::open(path).await.unwrap();
+            Arc::new(journal) as Arc<dyn Journal>
+        };
+        Box::pin(open) as cofferdam_core::ports::Boxed<'static, _>
+    };
+    assert_eq!(conformance::journal(&make).await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_file_journal_keeps_the_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    let count = std::sync::atomic::AtomicU32::new(0);
+    let make = || {
+        let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path = folder.path().join(format!("{number}.journal"));
+        let open = async move {
+            let journal = FileJournal::open(path).await.unwrap();
             Arc::new(journal) as Arc<dyn Journal>
         };
         Box::pin(open) as cofferdam_core::ports::Boxed<'static, _>
@@ -88,4 +104,29 @@ async fn the_suite_notices_a_journal_that_lies() {
     };
     let broken = conformance::journal(&make).await.unwrap_err();
     assert!(broken.lines().count() > 5, "{broken}");
+}
+
+#[tokio::test]
+async fn a_journal_is_opened_in_the_form_it_stands_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let now = cofferdam_core::Timestamp(1);
+    for (name, sqlite) in [("a.sqlite", true), ("b.journal", false)] {
+        let path = folder.path().join(name);
+        for count in 1..3 {
+            let journal = LocalJournal::open(&path).await.unwrap();
+            assert_eq!(matches!(journal, LocalJournal::Sqlite(_)), sqlite);
+            journal.append(now, &[samples::numbered(count)]).await.unwrap();
+            journal.close().await;
+            let reader = LocalJournal::open_read_only(&path).await.unwrap();
+            assert_eq!(reader.verify().await.unwrap(), count);
+            assert_eq!(reader.verify_records().await.unwrap(), count);
+            let mut out = Vec::new();
+            assert_eq!(reader.export(0, &mut out).await.unwrap(), count);
+        }
+    }
+    // A SQLite journal of an earlier release under any name is recognised by being a file.
+    let renamed = folder.path().join("journal");
+    std::fs::rename(folder.path().join("a.sqlite"), &renamed).unwrap();
+    let journal = LocalJournal::open(&renamed).await.unwrap();
+    assert!(matches!(journal, LocalJournal::Sqlite(_)));
 }

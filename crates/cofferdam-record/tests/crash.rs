@@ -15,7 +15,7 @@ use std::{
 };
 
 use cofferdam_core::ports::Journal;
-use cofferdam_record::{SqliteJournal, conformance::samples};
+use cofferdam_record::{FileJournal, SqliteJournal, conformance::samples};
 use common::NOW;
 
 /// Tells the child which journal to write to.
@@ -25,7 +25,10 @@ const KILLS: u64 = 24;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child_appends_until_it_is_killed() {
     let Ok(path) = std::env::var(PATH) else { return };
-    let journal = Arc::new(SqliteJournal::open(path).await.unwrap());
+    let journal: Arc<dyn Journal> = match path.ends_with(".sqlite") {
+        true => Arc::new(SqliteJournal::open(path).await.unwrap()),
+        false => Arc::new(FileJournal::open(path).await.unwrap()),
+    };
     let mut tasks = tokio::task::JoinSet::new();
     for task in 0..4u64 {
         let journal = Arc::clone(&journal);
@@ -52,29 +55,54 @@ async fn child_appends_until_it_is_killed() {
 }
 
 #[tokio::test]
-async fn a_killed_writer_loses_nothing_acknowledged() {
+async fn a_killed_writer_to_sqlite_loses_nothing_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a.journal");
+    let path = folder.path().join("a.sqlite");
     let mut acknowledged = BTreeMap::new();
-    let mut random = 0x9e37_79b9_7f4a_7c15u64;
-    for round in 0..KILLS {
-        let child = start(&path);
-        random = xorshift(random);
-        collect_and_kill(child, random, &mut acknowledged);
-
+    for (round, random) in randoms() {
+        collect_and_kill(start(&path), random, &mut acknowledged);
         let journal =
             SqliteJournal::open(&path).await.unwrap_or_else(|it| panic!("{round}: {it:?}"));
-        let stored = journal.read(0, usize::MAX).await.unwrap();
-        let count = journal.verify().await.unwrap();
-        assert_eq!(count, stored.len() as u64);
-        for (seq, hash) in &acknowledged {
-            let entry = stored.get(usize::try_from(*seq).unwrap());
-            let found = entry.map(|it| it.hash.to_string());
-            assert_eq!(found.as_ref(), Some(hash), "entry {seq} of round {round}");
-        }
+        holds(&journal, &acknowledged, round).await;
         journal.close().await;
     }
     assert!(acknowledged.len() > 500, "only {} were acknowledged", acknowledged.len());
+}
+
+#[tokio::test]
+async fn a_killed_writer_to_files_loses_nothing_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.journal");
+    let mut acknowledged = BTreeMap::new();
+    for (round, random) in randoms() {
+        collect_and_kill(start(&path), random, &mut acknowledged);
+        if path.join("opening").exists() && round % 2 == 0 && !acknowledged.is_empty() {
+            let reader = FileJournal::open_read_only(&path).await;
+            let reader = reader.unwrap_or_else(|it| panic!("{round}: {it:?}"));
+            holds(&reader, &acknowledged, round).await;
+        }
+        let journal = FileJournal::open(&path).await.unwrap_or_else(|it| panic!("{round}: {it:?}"));
+        holds(&journal, &acknowledged, round).await;
+        journal.close().await;
+    }
+    assert!(acknowledged.len() > 500, "only {} were acknowledged", acknowledged.len());
+}
+
+fn randoms() -> impl Iterator<Item = (u64, u64)> {
+    let random = std::iter::successors(Some(0x9e37_79b9_7f4a_7c15), |it| Some(xorshift(*it)));
+    (0..KILLS).zip(random.skip(1))
+}
+
+/// Whether the journal verifies and holds what was acknowledged.
+async fn holds(journal: &dyn Journal, acknowledged: &BTreeMap<u64, String>, round: u64) {
+    let stored = journal.read(0, usize::MAX).await.unwrap();
+    let count = journal.verify().await.unwrap_or_else(|it| panic!("{round}: {it:?}"));
+    assert_eq!(count, stored.len() as u64);
+    for (seq, hash) in acknowledged {
+        let entry = stored.get(usize::try_from(*seq).unwrap());
+        let found = entry.map(|it| it.hash.to_string());
+        assert_eq!(found.as_ref(), Some(hash), "entry {seq} of round {round}");
+    }
 }
 
 fn start(path: &Path) -> Child {

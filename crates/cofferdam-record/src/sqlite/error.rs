@@ -38,6 +38,16 @@ impl Failure {
     }
 }
 
+/// A failure, and the entry that would have come next.
+#[derive(Clone, Debug)]
+pub(super) struct Told(pub(super) Failure, pub(super) u64);
+
+impl From<Told> for JournalError {
+    fn from(Told(failure, seq): Told) -> Self {
+        failure.told(seq)
+    }
+}
+
 /// Maps a failure at or near entry `seq`.
 pub(super) fn failed(seq: u64) -> impl Fn(sqlx::Error) -> JournalError {
     move |error| Failure::from(error).told(seq)

@@ -6,7 +6,6 @@
 
 mod error;
 mod lease;
-pub mod limits;
 mod reads;
 mod schema;
 mod writer;
@@ -28,24 +27,28 @@ use sqlx::{
     sqlite::SqlitePoolOptions,
 };
 use tokio::{
-    sync::{Mutex, MutexGuard, mpsc, oneshot},
+    sync::{Mutex, MutexGuard, mpsc},
     task::JoinHandle,
 };
 
 use self::{
-    error::failed,
+    error::{Told, failed},
     lease::Lease,
     schema::Head,
-    writer::{Append, Placed, Writer},
+    writer::Writer,
 };
-use crate::{chain, export};
+use crate::{
+    chain,
+    group::{self, Append},
+    limits, rows,
+};
 
 /// The journal in one SQLite file.
 pub struct SqliteJournal {
     path: Option<PathBuf>,
     epoch: i64,
     readers: Readers,
-    appends: Option<mpsc::Sender<Append>>,
+    appends: Option<mpsc::Sender<Append<Told>>>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -138,7 +141,7 @@ impl SqliteJournal {
     }
 
     /// Writes the journal from entry `from_seq` on as NDJSON, one line per entry and a last line with
-    /// the head; see [`export`]. The lines hold what is stored, checked or not, so that a damaged
+    /// the head; see [`crate::export`]. The lines hold what is stored, checked or not, so that a damaged
     /// journal can be handed over as evidence. Returns how many entries were written.
     ///
     /// # Errors
@@ -152,19 +155,7 @@ impl SqliteJournal {
         let mut reader = self.reader().await?;
         let mut transaction = reader.connection().begin().await.map_err(failed(0))?;
         let head = schema::head(&mut transaction).await?.last;
-        let mut from = i64::try_from(from_seq).unwrap_or(i64::MAX);
-        let mut count = 0u64;
-        loop {
-            let rows = reads::page(&mut transaction, from, limits::PAGE_ENTRIES).await?;
-            let Some((last, _)) = rows.last() else { break };
-            from = last.seq.saturating_add(1).try_into().unwrap_or(i64::MAX);
-            for (raw, _) in &rows {
-                export::write_entry(out, raw)?;
-            }
-            count = count.saturating_add(rows.len() as u64);
-        }
-        export::write_head(out, head, count)?;
-        Ok(count)
+        rows::export(&mut *transaction, head, from_seq, out).await
     }
 
     /// How often the journal changed its owner; the fencing token of this one.
@@ -210,48 +201,11 @@ impl SqliteJournal {
         Self { path, epoch, readers, appends: Some(appends), writer }
     }
 
-    async fn place(
-        &self,
-        now: Timestamp,
-        records: Vec<chain::Encoded>,
-    ) -> Result<Vec<Placed>, JournalError> {
-        let gone = || chain::unavailable("the journal's writer has ended".into());
-        let appends = self
-            .appends
-            .as_ref()
-            .ok_or_else(|| chain::unavailable("the journal was opened for reading only".into()))?;
-        let (reply, answer) = oneshot::channel();
-        appends.send(Append { now, records, reply }).await.map_err(|_| gone())?;
-        let placed = answer.await.map_err(|_| gone())?;
-        placed.map_err(|(failure, seq)| failure.told(seq))
-    }
-
-    async fn append_all(
-        &self,
-        now: Timestamp,
-        records: &[Record],
-    ) -> Result<Vec<Entry>, JournalError> {
-        let encoded = chain::encode(records)?;
-        let bytes: usize = encoded.iter().map(|it| it.bytes.len()).sum();
-        if bytes > limits::APPEND_BYTES_MAX {
-            let what = format!("an append of {bytes} bytes exceeds {}", limits::APPEND_BYTES_MAX);
-            return Err(chain::unavailable(what.into()));
-        }
-        let placed = self.place(now, encoded).await?;
-        let entry = |(it, record): (Placed, &Record)| Entry {
-            seq: it.seq,
-            at: now,
-            prev: it.prev,
-            hash: it.hash,
-            record: record.clone(),
-        };
-        Ok(placed.into_iter().zip(records).map(entry).collect())
-    }
-
     async fn verify_with(&self, anchor: Option<(u64, B256)>) -> Result<u64, JournalError> {
         let mut reader = self.reader().await?;
         let mut transaction = reader.connection().begin().await.map_err(failed(0))?;
-        let checked = reads::verify(&mut transaction, anchor).await?;
+        let head = schema::head(&mut transaction).await?.last;
+        let checked = rows::verify(&mut *transaction, head, anchor).await?;
         tracing::debug!(entries = checked.entries, head = ?checked.head, "journal verified");
         Ok(checked.entries)
     }
@@ -279,13 +233,13 @@ impl Journal for SqliteJournal {
         now: Timestamp,
         records: &'a [Record],
     ) -> Boxed<'a, Result<Vec<Entry>, JournalError>> {
-        Box::pin(self.append_all(now, records))
+        Box::pin(group::append(self.appends.as_ref(), now, records))
     }
 
     fn read(&self, from_seq: u64, limit: usize) -> Boxed<'_, Result<Vec<Entry>, JournalError>> {
         Box::pin(async move {
             let mut reader = self.reader().await?;
-            reads::read(reader.connection(), from_seq, limit).await
+            rows::read(reader.connection(), from_seq, limit).await
         })
     }
 
@@ -327,7 +281,7 @@ async fn own(
     schema::prepare(&mut transaction).await?;
     let Head { epoch: before, last } = schema::head(&mut transaction).await?;
     let lease = lease::claim(path, before, take_over)?;
-    reads::check_end(reads::last_entry(&mut transaction).await?, last)?;
+    rows::check_end(reads::last_entry(&mut transaction).await?, last)?;
     let epoch = before + 1;
     sqlx::query("UPDATE head SET epoch = ?1 WHERE id = 0")
         .bind(epoch)

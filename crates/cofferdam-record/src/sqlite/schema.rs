@@ -9,8 +9,12 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
-use super::{error::failed, limits::BUSY_TIMEOUT};
-use crate::chain::{corrupt, unavailable};
+use super::error::failed;
+use crate::{
+    chain::{corrupt, unavailable},
+    limits::BUSY_TIMEOUT,
+    rows::head_of,
+};
 
 /// `Coff` in ASCII: what `file` and SQLite's header show.
 const APPLICATION_ID: i64 = 0x436f_6666;
@@ -131,15 +135,6 @@ pub(super) async fn head(connection: &mut SqliteConnection) -> Result<Head, Jour
     let epoch: i64 = row.try_get(0).map_err(failed(0))?;
     let seq: Option<i64> = row.try_get(1).map_err(failed(0))?;
     let hash: Option<Vec<u8>> = row.try_get(2).map_err(failed(0))?;
-    let last = match (seq, hash) {
-        (None, None) => None,
-        (Some(seq), Some(hash)) => {
-            let seq = u64::try_from(seq).ok();
-            let hash = B256::try_from(hash.as_slice()).ok();
-            let last = seq.zip(hash);
-            Some(last.ok_or_else(|| corrupt(0, "the head of the journal is unreadable"))?)
-        }
-        _ => return Err(corrupt(0, "the head of the journal is incomplete")),
-    };
+    let last = head_of(seq, hash)?;
     Ok(Head { epoch, last })
 }

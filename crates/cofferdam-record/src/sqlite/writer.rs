@@ -8,30 +8,17 @@ use std::sync::Arc;
 use alloy_primitives::B256;
 use cofferdam_core::Timestamp;
 use sqlx::{Connection, SqliteConnection};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc};
 
 use super::{
-    error::Failure,
+    error::{Failure, Told},
     lease::Lease,
-    limits::{COMMIT_BYTES_MAX, COMMIT_RECORDS_MAX},
     schema,
 };
-use crate::chain::{self, Encoded, entry_hash};
-
-/// Where an appended record was put.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Placed {
-    pub(super) seq: u64,
-    pub(super) prev: B256,
-    pub(super) hash: B256,
-}
-
-/// Some records to append, in order.
-pub(super) struct Append {
-    pub(super) now: Timestamp,
-    pub(super) records: Vec<Encoded>,
-    pub(super) reply: oneshot::Sender<Result<Vec<Placed>, (Failure, u64)>>,
-}
+use crate::{
+    chain::{self, Encoded, entry_hash},
+    group::{Append, Placed, gather},
+};
 
 /// The writing connection and what is known about the chain's end.
 pub(super) struct Writer {
@@ -55,7 +42,7 @@ struct Batch {
 }
 
 /// Serves appends until the last sender is gone.
-pub(super) async fn run(mut writer: Writer, mut appends: mpsc::Receiver<Append>) {
+pub(super) async fn run(mut writer: Writer, mut appends: mpsc::Receiver<Append<Told>>) {
     let mut held_over = None;
     loop {
         let first = match held_over.take() {
@@ -78,31 +65,16 @@ pub(super) async fn run(mut writer: Writer, mut appends: mpsc::Receiver<Append>)
     drop(writer.lease);
 }
 
-/// Adds what waits already, up to the limits of one commit. Returns the append that did not fit.
-fn gather(waiting: &mut Vec<Append>, appends: &mut mpsc::Receiver<Append>) -> Option<Append> {
-    let size = |it: &Append| it.records.iter().map(|it| it.bytes.len()).sum::<usize>();
-    let mut records: usize = waiting.iter().map(|it| it.records.len()).sum();
-    let mut bytes: usize = waiting.iter().map(size).sum();
-    while let Ok(append) = appends.try_recv() {
-        records = records.saturating_add(append.records.len());
-        bytes = bytes.saturating_add(size(&append));
-        if records > COMMIT_RECORDS_MAX || bytes > COMMIT_BYTES_MAX {
-            return Some(append);
-        }
-        waiting.push(append);
-    }
-    None
-}
-
 impl Writer {
-    async fn serve(&mut self, waiting: Vec<Append>) {
+    async fn serve(&mut self, waiting: Vec<Append<Told>>) {
         let (first, _) = chain::next_after(self.head);
         let (batch, placed) = self.chain(&waiting);
-        let result = self.commit(first, &batch, placed.last().and_then(|it| it.last())).await;
+        let last = self.last_of(&placed);
+        let result = self.commit(first, &batch, last).await;
         for (append, placed) in waiting.into_iter().zip(placed) {
             let answer = match &result {
                 Ok(()) => Ok(placed),
-                Err(failure) => Err((failure.clone(), first)),
+                Err(failure) => Err(Told(failure.clone(), first)),
             };
             // An error means that the caller no longer waits; the entry stands all the same.
             let _ = append.reply.send(answer);
@@ -110,22 +82,30 @@ impl Writer {
     }
 
     /// Chains the records of `waiting` to the head.
-    fn chain(&self, waiting: &[Append]) -> (Batch, Vec<Vec<Placed>>) {
+    fn chain(&self, waiting: &[Append<Told>]) -> (Batch, Vec<Placed>) {
         let (mut seq, mut prev) = chain::next_after(self.head);
         let mut batch = Batch::default();
         batch.hashes.extend_from_slice(prev.as_slice());
         let mut all = Vec::with_capacity(waiting.len());
         for append in waiting {
-            let mut placed = Vec::with_capacity(append.records.len());
+            let mut placed = Placed { first: seq, hashes: vec![prev] };
             for record in &append.records {
-                let hash = entry_hash(seq, append.now, prev, &record.bytes);
-                placed.push(Placed { seq, prev, hash });
-                batch.push(append.now, record, hash);
-                (seq, prev) = (seq.saturating_add(1), hash);
+                prev = entry_hash(seq, append.now, prev, &record.bytes);
+                placed.hashes.push(prev);
+                batch.push(append.now, record, prev);
+                seq = seq.saturating_add(1);
             }
             all.push(placed);
         }
         (batch, all)
+    }
+
+    /// The last entry of a batch; `None` if it has none.
+    fn last_of(&self, placed: &[Placed]) -> Option<(u64, B256)> {
+        let count: usize = placed.iter().map(|it| it.hashes.len() - 1).sum();
+        let hash = placed.last()?.hashes.last()?;
+        let (next, _) = chain::next_after(self.head);
+        Some((next.saturating_add(count as u64).checked_sub(1)?, *hash)).filter(|_| count > 0)
     }
 
     /// Commits `batch` as entries `first` and later, or nothing of it.
@@ -133,7 +113,7 @@ impl Writer {
         &mut self,
         first: u64,
         batch: &Batch,
-        last: Option<&Placed>,
+        last: Option<(u64, B256)>,
     ) -> Result<(), Failure> {
         let Some(last) = last else { return Ok(()) };
         if self.fenced {
@@ -141,7 +121,7 @@ impl Writer {
         }
         let connection = Arc::clone(&self.connection);
         let mut connection = connection.lock().await;
-        let intended = Some((last.seq, last.hash));
+        let intended = Some(last);
         let result = write(&mut connection, self.epoch, first, batch, last).await;
         match result {
             Ok(()) => {
@@ -189,11 +169,11 @@ async fn write(
     epoch: i64,
     first: u64,
     batch: &Batch,
-    last: &Placed,
+    last: (u64, B256),
 ) -> Result<(), Failure> {
     let too_far = |_| Failure::Damaged("the sequence number is out of range".to_owned());
     let first = i64::try_from(first).map_err(too_far)?;
-    let last_seq = i64::try_from(last.seq).map_err(too_far)?;
+    let last_seq = i64::try_from(last.0).map_err(too_far)?;
     let rows = serde_json::to_string(&batch.rows)
         .map_err(|it| Failure::Damaged(format!("a commit cannot be written: {it}")))?;
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
@@ -201,7 +181,7 @@ async fn write(
         "UPDATE head SET seq = ?1, hash = ?2 WHERE id = 0 AND epoch = ?3 AND ifnull(seq, -1) = ?4",
     )
     .bind(last_seq)
-    .bind(last.hash.as_slice())
+    .bind(last.1.as_slice())
     .bind(epoch)
     .bind(first - 1)
     .execute(&mut *transaction)

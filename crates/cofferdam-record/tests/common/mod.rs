@@ -9,7 +9,7 @@ use cofferdam_core::{
     ports::{Journal, JournalError},
     record::Entry,
 };
-use cofferdam_record::{SqliteJournal, conformance::samples};
+use cofferdam_record::{FileJournal, SqliteJournal, conformance::samples};
 use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 pub(crate) const NOW: Timestamp = Timestamp(1_790_000_000_000);
@@ -26,6 +26,49 @@ pub(crate) async fn written(folder: &Path, name: &str, count: u64) -> (PathBuf, 
     let entries = journal.append(NOW, &records).await.unwrap();
     journal.close().await;
     (path, entries)
+}
+
+/// As [`written`], in files, the entries in commits of three.
+pub(crate) async fn written_files(folder: &Path, name: &str, count: u64) -> (PathBuf, Vec<Entry>) {
+    let path = folder.join(name);
+    let journal = FileJournal::open(&path).await.unwrap();
+    let entries = append_named(&journal, name, 0..count).await;
+    journal.close().await;
+    (path, entries)
+}
+
+/// Appends one entry per number in commits of three, every fifth a snapshot.
+pub(crate) async fn append_named(
+    journal: &FileJournal,
+    name: &str,
+    numbers: std::ops::Range<u64>,
+) -> Vec<Entry> {
+    let record = |it: &u64| match it % 5 {
+        4 => samples::snapshot(*it),
+        _ => Record::Alerted { incident: None, text: format!("{name} {it}") },
+    };
+    let mut entries = Vec::new();
+    for commit in numbers.collect::<Vec<u64>>().chunks(3) {
+        let records: Vec<Record> = commit.iter().map(record).collect();
+        entries.extend(journal.append(NOW, &records).await.unwrap());
+    }
+    entries
+}
+
+/// What verification of a journal in files says.
+pub(crate) async fn verdict_of_files(path: &Path) -> Result<u64, (u64, String)> {
+    let journal = FileJournal::open_read_only(path).await.map_err(named)?;
+    journal.verify_records().await.map_err(named)
+}
+
+/// Copies a folder as it is: what a crash would leave of a journal at work, without its lock.
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
+    let _ = std::fs::remove_dir_all(to);
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
 }
 
 /// Changes a closed journal behind its back, its triggers removed.

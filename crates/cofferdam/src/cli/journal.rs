@@ -7,7 +7,7 @@ use cofferdam_core::{
     ports::{Journal, JournalError},
     record::Entry,
 };
-use cofferdam_record::SqliteJournal;
+use cofferdam_record::LocalJournal;
 
 use super::{CliError, Output, default_journal};
 
@@ -66,8 +66,8 @@ pub(crate) async fn run(command: JournalCommand, output: &Output) -> Result<Exit
     }
 }
 
-async fn verify(journal: &SqliteJournal, output: &Output) -> Result<ExitCode, CliError> {
-    match journal.verify().await {
+async fn verify(journal: &LocalJournal, output: &Output) -> Result<ExitCode, CliError> {
+    match journal.verify_records().await {
         Ok(entries) => {
             let value = serde_json::json!({ "verified": true, "entries": entries });
             output.result(&value, &format!("journal verifies: {entries} entries\n"));
@@ -83,14 +83,14 @@ async fn verify(journal: &SqliteJournal, output: &Output) -> Result<ExitCode, Cl
 }
 
 /// Opens a journal for reading.
-pub(crate) async fn open(path: &PathBuf) -> Result<SqliteJournal, CliError> {
+pub(crate) async fn open(path: &PathBuf) -> Result<LocalJournal, CliError> {
     if !path.exists() {
         let error = CliError::new(format!("there is no journal at {}", path.display()));
         return Err(error.hint(
             "`cofferdam run` and `cofferdam drill run` write one; name another with --journal",
         ));
     }
-    SqliteJournal::open_read_only(path).await.map_err(broken)
+    LocalJournal::open_read_only(path).await.map_err(broken)
 }
 
 /// Calls `each` for every entry, in order.

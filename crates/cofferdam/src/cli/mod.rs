@@ -59,7 +59,9 @@ enum Command {
 
 /// Where the journal is unless told otherwise.
 fn default_journal() -> PathBuf {
-    PathBuf::from(".cofferdam/journal.sqlite")
+    // An earlier release wrote it to SQLite; what stands there is kept on with.
+    let earlier = PathBuf::from(".cofferdam/journal.sqlite");
+    if earlier.exists() { earlier } else { PathBuf::from(".cofferdam/journal") }
 }
 
 /// Runs the program.

@@ -17,7 +17,7 @@ use cofferdam_core::{
     ports::{Journal, JournalError},
 };
 use cofferdam_engine::{Engine, Limits};
-use cofferdam_record::SqliteJournal;
+use cofferdam_record::LocalJournal;
 use tokio::task::JoinSet;
 
 use super::{
@@ -119,7 +119,7 @@ impl Program {
     /// the blocks in between are evaluated then.
     async fn supervise(
         &self,
-        first: (Engine, SqliteJournal),
+        first: (Engine, LocalJournal),
         mut stop: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<(), CliError> {
         let mut next = Some(first);
@@ -155,7 +155,7 @@ impl Program {
     async fn watch(
         &self,
         engine: Engine,
-        journal: SqliteJournal,
+        journal: LocalJournal,
         stop: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<(), ShellError> {
         let resumed = self.hands.resume(engine.state()).await;
@@ -180,7 +180,7 @@ impl Program {
         live.run(watches, stop).await
     }
 
-    async fn restore(&self) -> Result<(Engine, SqliteJournal), CliError> {
+    async fn restore(&self) -> Result<(Engine, LocalJournal), CliError> {
         let journal = open_journal(&self.args.journal).await?;
         let engine = restore(self.plan.clone(), &journal).await?;
         Ok((engine, journal))
@@ -220,15 +220,15 @@ impl Program {
     }
 }
 
-async fn open_journal(path: &Path) -> Result<SqliteJournal, CliError> {
+async fn open_journal(path: &Path) -> Result<LocalJournal, CliError> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)
             .map_err(|it| CliError::io("create the journal's folder", it))?;
     }
-    SqliteJournal::open(path).await.map_err(broken)
+    LocalJournal::open(path).await.map_err(broken)
 }
 
-async fn restore(plan: Plan, journal: &SqliteJournal) -> Result<Engine, CliError> {
+async fn restore(plan: Plan, journal: &LocalJournal) -> Result<Engine, CliError> {
     let mut from = journal.last_snapshot().await.map_err(broken)?.unwrap_or(0);
     let mut entries = Vec::new();
     loop {

@@ -13,7 +13,7 @@ use std::{
 use alloy_primitives::hex;
 use cofferdam_core::{Class, Record, Timestamp, order::Outcome, ports::Journal};
 use cofferdam_drill::{Control, Scenario, Scorecard, keys, scenario::Variant};
-use cofferdam_record::SqliteJournal;
+use cofferdam_record::LocalJournal;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
@@ -98,7 +98,7 @@ pub async fn run_live(
     card.saved_bps = Scorecard::saved(loss, lost);
     card.false_trips = if scenario.benign { health.incidents_open as u64 } else { false_trips };
     card.react_us = health.reactions_us.first().copied();
-    read_journal(&mut card, &folder.join("journal.sqlite"), attack.first_block).await?;
+    read_journal(&mut card, &folder.join("journal"), attack.first_block).await?;
     card.shortfalls = play::shortfalls(&card, variant, card.contain_blocks.is_some());
     if card.journal_entries.is_none() {
         card.shortfalls.push("the journal does not verify".into());
@@ -228,7 +228,7 @@ impl Defender {
         let log = std::fs::File::create(folder.join("log.txt")).map_err(wrong)?;
         let mut command = Command::new(&options.program);
         command.args(["--json", "run", "--listen", "127.0.0.1:0", "--plan"]).arg(folder);
-        command.arg("--journal").arg(folder.join("journal.sqlite"));
+        command.arg("--journal").arg(folder.join("journal"));
         for name in scenario.accounts.keys() {
             if let Some(number) = name.strip_prefix("relayer-") {
                 let key = hex::encode(keys::private_key(&scenario.id, name, options.run.seed));
@@ -322,7 +322,7 @@ async fn read_journal(
     attack: Option<u64>,
 ) -> Result<(), StageError> {
     let wrong = |it| StageError::Other(chain_of(&it));
-    let journal = SqliteJournal::open_read_only(path).await.map_err(wrong)?;
+    let journal = LocalJournal::open_read_only(path).await.map_err(wrong)?;
     card.journal_entries = journal.verify().await.ok();
     let entries = journal.read(0, usize::MAX >> 1).await.map_err(wrong)?;
     for entry in entries {
