@@ -2,6 +2,7 @@
 //! They agree in steady state and differ in the one moment that matters, reconfiguration under attack: the
 //! models keep those differences. Invariant: a refused request changes nothing.
 
+pub mod bands;
 pub mod ccip;
 pub mod dydx;
 pub mod erc7265;
@@ -9,6 +10,7 @@ pub mod hierarchy;
 pub mod layerzero;
 pub mod optimise;
 
+pub use bands::{BandRule, BandState, PriceBand};
 pub use ccip::{CcipBucket, CcipConfig, CcipVersion};
 pub use dydx::DydxLimiter;
 pub use erc7265::{Erc7265, LimitStatus};

@@ -1,6 +1,8 @@
 //! Who pays when accounts are under water: equity, then the insurance fund, then winners, then the treasury.
 //! Integer micro-USD throughout. Invariant: shortfall = fund paid + haircuts + treasury + uncovered, exactly.
 
+pub mod lending;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::RiskError;
