@@ -112,8 +112,11 @@ pub struct CostReport {
     pub tornado: Vec<Swing>,
 }
 
+/// How to reach an input.
+type Access = fn(&mut ActionCost) -> &mut Input;
+
 /// Names and accessors of the inputs, in the order of the struct.
-const INPUTS: [(&str, fn(&mut ActionCost) -> &mut Input); 11] = [
+const INPUTS: [(&str, Access); 11] = [
     ("hours", |c| &mut c.hours),
     ("fees per hour", |c| &mut c.fees_per_hour),
     ("catch-up share", |c| &mut c.catch_up),

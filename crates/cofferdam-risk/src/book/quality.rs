@@ -264,9 +264,12 @@ fn instrument(
     Ok(())
 }
 
+/// Strike, mark and tick in USD, name.
+type Quoted<'a> = (f64, f64, f64, &'a str);
+
 /// DQ3: along the strikes of one expiry a call mark may not rise nor a put mark fall, and both are convex.
 fn arbitrage(book: &PoolBook, out: &mut QualityReport) -> Result<(), RiskError> {
-    let mut chains: BTreeMap<(u64, OptionKind), Vec<(f64, f64, f64, &str)>> = BTreeMap::new();
+    let mut chains: BTreeMap<(u64, OptionKind), Vec<Quoted<'_>>> = BTreeMap::new();
     for it in &book.instruments {
         if let (Leg::Option(o), Some(Quote { mark: Some(mark), coin, tick, .. })) =
             (it.leg, it.quote)
