@@ -170,7 +170,9 @@ proptest! {
         let p = f64::from(prior) / 1e9;
         let moved = logit(fuse(p, &groups.iter().map(items).collect::<Vec<_>>())) - logit(p);
         let bound: f64 = groups.iter().map(|g| f64::from(g.0) / 1e3).sum();
-        prop_assert!(moved.abs() <= bound + 1e-6, "{moved} {bound}");
+        // Near one the probability itself carries only 2^-53 absolute precision.
+        let precision = 1e-9 + f64::EPSILON * libm::exp((logit(p).abs() + bound).min(36.0));
+        prop_assert!(moved.abs() <= bound + 4.0 * precision, "{moved} {bound}");
     }
 
     #[test]
@@ -249,10 +251,8 @@ proptest! {
             Leg::Spot { price: a },
         ];
         for leg in all {
-            if leg.validate().is_ok() {
-                if let Ok(v) = leg.value(shock, 0.5, 0.0) {
-                    prop_assert!(v.is_finite());
-                }
+            if leg.validate().is_ok() && let Ok(v) = leg.value(shock, 0.5, 0.0) {
+                prop_assert!(v.is_finite());
             }
         }
         if let Ok(x) = DeltaGamma::new(a, b, c, d, shock) {

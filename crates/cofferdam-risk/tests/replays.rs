@@ -145,8 +145,8 @@ fn october_book(open_interest: f64, leverage: f64) -> Vec<Account> {
         // Sizes fall like a power law, so that a few accounts matter most.
         let weight = 1.0 / f64::from(i + 1);
         let coins = open_interest / entry * weight / 6.57;
-        // A third of the longs are at the given leverage, the rest comfortable.
-        let lever = if i % 3 == 0 { leverage } else { 3.0 };
+        // Half of the longs are at the given leverage, the rest comfortable.
+        let lever = if i % 2 == 0 { leverage } else { 3.0 };
         out.push(Account {
             id: format!("long-{i:03}"),
             size: micro(coins),
@@ -156,7 +156,7 @@ fn october_book(open_interest: f64, leverage: f64) -> Vec<Account> {
         out.push(Account {
             id: format!("short-{i:03}"),
             size: -micro(coins),
-            entry: micro(entry * (1.0 + 0.05 * f64::from(i % 5))),
+            entry: micro(entry * (1.0 + 0.02 * f64::from(i % 5))),
             collateral: micro(coins * entry / (2.0 + f64::from(i % 9))),
         });
     }
@@ -168,17 +168,17 @@ fn october_book(open_interest: f64, leverage: f64) -> Vec<Account> {
 #[test]
 fn october_queue_deleveraging_closes_more_of_fewer_than_sharing_would() {
     let run = |leverage: f64, mark: f64, how| {
-        let accounts = october_book(8e9, leverage);
+        let accounts = october_book(15e9, leverage);
         let mark = (mark * 1e6) as i128;
         let w = waterfall(&accounts, mark, 40_000_000 * MICRO, 0, how).unwrap();
         let closed: f64 = w.haircuts.iter().map(|h| h.closed as f64 * mark as f64 / 1e12).sum();
         (w, closed)
     };
-    let (_, mild) = run(8.0, 86.0, LossSharing::Queue);
-    let (severe, most) = run(12.0, 82.0, LossSharing::Queue);
+    let (_, mild) = run(10.0, 89.0, LossSharing::Queue);
+    let (severe, most) = run(20.0, 84.0, LossSharing::Queue);
     assert!(mild < 2.1e9 && 2.1e9 < most, "{mild:e} {most:e}");
 
-    let (shared, _) = run(12.0, 82.0, LossSharing::ProRata);
+    let (shared, _) = run(20.0, 84.0, LossSharing::ProRata);
     let taken =
         |w: &cofferdam_risk::solvency::Waterfall| w.haircuts.iter().map(|h| h.amount).sum::<i128>();
     // The same loss, but the queue takes everything from a few while sharing takes a little from all.
@@ -202,8 +202,8 @@ fn october_queue_deleveraging_closes_more_of_fewer_than_sharing_would() {
         .sum();
     assert!(excess > 0 && excess < taken(&severe));
     let excess_usd = excess as f64 / 1e6;
-    let (gentle, _) = run(8.0, 86.0, LossSharing::Queue);
-    let (gentle_shared, _) = run(8.0, 86.0, LossSharing::ProRata);
+    let (gentle, _) = run(10.0, 89.0, LossSharing::Queue);
+    let (gentle_shared, _) = run(10.0, 89.0, LossSharing::ProRata);
     let gentle_fair: std::collections::BTreeMap<_, _> =
         gentle_shared.haircuts.iter().map(|h| (h.id.clone(), h.amount)).collect();
     let gentle_excess: i128 = gentle
@@ -310,5 +310,5 @@ fn nomad_the_integer_limiter_releases_no_more_than_the_closed_form() {
         }
     }
     let bound = 2_000_000_000_000 + 100_000_000_000 * 150;
-    assert!(out <= bound && out > bound - 200_000_000_000, "{out} {bound}");
+    assert!(out <= bound && out >= bound - 200_000_000_000, "{out} {bound}");
 }
