@@ -80,6 +80,8 @@ mod tests {
         let rng = Philox::new(5);
         let ask = |change: &dyn Fn(&mut crate::book::PoolBook)| {
             let mut b = sample();
+            // A thin account, so that twenty thousand paths see it fail.
+            b.accounts[0].coins = 8.0;
             change(&mut b);
             let book = b.compile(&QualityRules::default()).unwrap();
             fund_depletion(&book, MARKET, 24.0, rng).unwrap()

@@ -14,6 +14,8 @@ use crate::vol::MertonJumps;
 pub const MAX_PATHS: usize = 2_000_000;
 /// Accounts listed by expected shortfall.
 const TOP_ACCOUNTS: usize = 10;
+/// Bins of the histogram.
+const BINS: usize = 48;
 /// An expiring option this close to its strike is a pin risk.
 const PIN: f64 = 0.005;
 
@@ -84,6 +86,8 @@ pub struct PauseReport {
     pub top_accounts: Vec<(usize, f64)>,
     /// What expires inside.
     pub expiries: Vec<InnerExpiry>,
+    /// Paths by profit: lower edge in USD and share of the paths, the outer bins open.
+    pub histogram: Vec<(f64, f64)>,
 }
 
 /// One simulated path's result.
@@ -254,7 +258,25 @@ fn summarise(
         pause_risk: expected_shortfall - input.no_pause_loss,
         top_accounts,
         expiries: inner_expiries(input, years),
+        histogram: histogram(&outcomes),
     }
+}
+
+/// Bins of equal width between the 0.1 % and 99.9 % quantiles of sorted outcomes; what lies beyond is in the outer ones.
+fn histogram(sorted: &[Outcome]) -> Vec<(f64, f64)> {
+    let n = sorted.len();
+    let at = |p: f64| sorted[((p * n as f64) as usize).min(n - 1)].pnl;
+    let (low, high) = (at(0.001), at(0.999));
+    let width = (high - low) / BINS as f64;
+    if width <= 0.0 {
+        return vec![(low, 1.0)];
+    }
+    let mut counts = vec![0.0; BINS];
+    for o in sorted {
+        let bin = ((o.pnl - low) / width).clamp(0.0, BINS as f64 - 1.0) as usize;
+        counts[bin] += 1.0 / n as f64;
+    }
+    counts.into_iter().enumerate().map(|(i, c)| (low + width * i as f64, c)).collect()
 }
 
 fn inner_expiries(input: &PauseInput<'_>, years: f64) -> Vec<InnerExpiry> {
