@@ -2,6 +2,7 @@
 
 mod accept;
 mod codegen;
+mod crosscheck;
 mod layers;
 mod scaffold;
 mod services;
@@ -16,6 +17,7 @@ usage: cargo xtask <chore>
   codegen [--check]             write (or compare) what is generated under docs/reference
   new detector|action|drill ID  lay the files of one more plug-in
   services                      install what tests run against (npm packages of contracts/)
+  crosscheck risk               compare prices and Greeks with QuantLib and vollib (needs both from PyPI)
   accept loop                   run the acceptance lines of the closed loop and print the table
 ";
 
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         ["codegen", "--check"] => codegen::run(true),
         ["new", kind, id] => scaffold::run(kind, id),
         ["services"] => services::run(),
+        ["crosscheck", what] => crosscheck::run(what),
         ["accept", suite] => accept::run(suite),
         _ => Err(vec![USAGE.to_owned()]),
     };
