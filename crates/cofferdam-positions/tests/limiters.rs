@@ -71,7 +71,8 @@ const POOL: Address = Address::repeat_byte(0xbb);
 fn breaker_sequence(world: &World, code: &[u8], dice: &mut Dice) {
     let breaker =
         world.deploy(code, &[word(OWNER), word(OWNER), U256::from(3_600), U256::from(86_400)]);
-    let tvl = 1_000 + dice.amount(10_u128.pow(12 + (dice.below(18)) as u32));
+    let digits = 12 + dice.below(18) as u32;
+    let tvl = 1_000 + dice.amount(10_u128.pow(digits));
     let mut held = tvl;
     world.chain.set_balance(POOL, U256::from(held)).unwrap();
     world.call(

@@ -15,6 +15,7 @@ pub mod detection;
 pub mod door;
 pub mod error;
 pub mod fusion;
+pub mod likelihood;
 pub mod limiters;
 pub mod numeric;
 pub mod predict;

@@ -7,6 +7,7 @@ pub mod grid;
 pub mod leg;
 pub mod pause;
 pub mod shortfall;
+pub mod sticky;
 pub mod unpause;
 
 pub use delta_gamma::DeltaGamma;

@@ -23,12 +23,6 @@ const WATERFALL_MOVES: [f64; 5] = [-0.3, -0.16, 0.0, 0.16, 0.3];
 pub(crate) struct Views {
     /// The checked book.
     pub(super) book: CompiledBook,
-    /// Greeks.
-    pub(super) exposure: ExposureReport,
-    /// The grid.
-    pub(super) grid: ScenarioGrid,
-    /// Pauses, in the order asked for.
-    pub(super) pauses: Vec<PauseReport>,
     /// The document.
     pub(crate) document: IncidentView,
 }
@@ -40,16 +34,37 @@ pub(crate) fn views(source: &PoolBook, params: &Params, inputs: &[&str]) -> Resu
         source.fund_usd = fund;
     }
     let book = source.compile(&params.quality)?;
-    let exposure = exposure_report(&book)?;
+    let own = own_accounts(&book, &params.own)?;
+    let exposure = exposure_report(&own)?;
     let config = GridConfig { widening: book.quality.widening, ..GridConfig::default() };
     let priced = Book::new(&book.legs, &book.accounts, book.spot, book.fund)?;
     let hours = params.hours.first().copied().unwrap_or(6.0);
     let times = [0.0, hours / 2.0 / 8_760.0, hours / 8_760.0];
-    let grid = priced.grid(&config, &times)?;
+    let mut grid = priced.grid(&config, &times)?;
+    let mine = Book::new(&own.legs, &own.accounts, own.spot, own.fund)?.grid(&config, &times)?;
+    for (all, mine) in [(&mut grid.regular, &mine.regular), (&mut grid.tail, &mine.tail)] {
+        for (cell, mine) in all.iter_mut().zip(mine) {
+            (cell.pnl_usd, cell.pnl_coin) = (mine.pnl_usd, mine.pnl_coin);
+        }
+    }
     let rng = Philox::new(params.seed);
     let mut pauses = Vec::with_capacity(params.hours.len());
     for hours in &params.hours {
-        pauses.push(pause(&book, params, *hours, rng)?);
+        let mut report = pause(&book, params, *hours, rng)?;
+        if own.accounts.len() < book.accounts.len() {
+            let mine = pause(&own, params, *hours, rng)?;
+            report = PauseReport {
+                pnl_mean: mine.pnl_mean,
+                pnl_sd: mine.pnl_sd,
+                pnl_range: mine.pnl_range,
+                es_975: mine.es_975,
+                es_999: mine.es_999,
+                histogram: mine.histogram,
+                expiries: mine.expiries,
+                ..report
+            };
+        }
+        pauses.push(report);
     }
     let solvency = solvency(&book, &priced, &config, &grid, params)?;
     let contagion = params.contagion.as_ref().map(network::line).transpose()?;
@@ -67,7 +82,28 @@ pub(crate) fn views(source: &PoolBook, params: &Params, inputs: &[&str]) -> Resu
         reversals: Vec::new(),
     };
     decide(&mut document, params, pauses.first())?;
-    Ok(Views { book, exposure, grid, pauses, document })
+    Ok(Views { book, document })
+}
+
+/// The book with the named accounts alone; all of it for none.
+fn own_accounts(book: &CompiledBook, own: &[String]) -> Result<CompiledBook, RiskError> {
+    for id in own {
+        if !book.holders.contains(id) {
+            return Err(RiskError::Unknown { name: "account", id: id.clone() });
+        }
+    }
+    let mut out = book.clone();
+    if own.is_empty() {
+        return Ok(out);
+    }
+    (out.accounts, out.holders) = book
+        .accounts
+        .iter()
+        .zip(&book.holders)
+        .filter(|(_, id)| own.contains(id))
+        .map(|(a, id)| (a.clone(), id.clone()))
+        .unzip();
+    Ok(out)
 }
 
 fn pause(

@@ -151,6 +151,11 @@ fn header(d: &IncidentView) -> String {
     )
 }
 
+/// `1 block`, `2 blocks`.
+pub(super) fn blocks(n: u32) -> String {
+    if n == 1 { "1 block".to_owned() } else { format!("{n} blocks") }
+}
+
 fn actions(lines: &[ActionLine], chosen: Option<&str>) -> String {
     let rows: Vec<Vec<String>> = lines
         .iter()
@@ -167,8 +172,7 @@ fn actions(lines: &[ActionLine], chosen: Option<&str>) -> String {
                 a.users.to_string(),
                 if a.reversible { "yes" } else { "NO" }.to_owned(),
                 format!("{} h", a.expires_hours),
-                a.approvals.clone(),
-                format!("{} blocks", a.in_effect_blocks),
+                format!("{}, {}", a.approvals, blocks(a.in_effect_blocks)),
             ]
         })
         .collect();
@@ -177,13 +181,12 @@ fn actions(lines: &[ActionLine], chosen: Option<&str>) -> String {
         "P*",
         "net benefit",
         "cost if false",
-        "of which pause",
+        "pause risk",
         "stops",
-        "users hit",
-        "reversible",
-        "expires",
-        "approvals",
-        "in effect",
+        "users",
+        "undo",
+        "ends in",
+        "approvals, in effect",
     ];
     let mut out = table(&header, &rows);
     for a in lines {

@@ -28,6 +28,9 @@ pub(crate) struct Params {
     pub(super) fund_usd: Option<f64>,
     /// Treasury behind it, USD.
     pub(super) treasury_usd: f64,
+    /// Accounts whose Greeks and profit are shown (the pool's own, or those it guarantees); all if empty. Shortfall is
+    /// always that of every account.
+    pub(super) own: Vec<String>,
     /// Limits of the data-quality gates.
     pub(super) quality: QualityRules,
     /// Settlement averages and the oracle's outage, for expiries inside the pause.
@@ -51,6 +54,7 @@ impl Default for Params {
             paths: 20_000,
             fund_usd: None,
             treasury_usd: 0.0,
+            own: Vec::new(),
             quality: QualityRules::default(),
             settlement: None,
             incident: None,

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::{
     chart::{Plot, Stroke},
-    format::{percent, short},
+    format::percent,
     html::section,
 };
 
@@ -186,8 +186,10 @@ fn chart(e: &Expiry) -> String {
     let ends = |values: &mut dyn Iterator<Item = f64>| {
         values.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(x), b.max(x)))
     };
-    if solved.is_empty() {
-        return "<p>no quote determines a volatility</p>".to_owned();
+    if solved.len() < 2 {
+        let one = solved.first().map(|(q, v)| format!("{} at {}", q.id, percent(*v)));
+        let text = one.unwrap_or_else(|| "no quote determines a volatility".to_owned());
+        return format!("<p>{}</p>", super::format::escape(&text));
     }
     let (low, high) = ends(&mut solved.iter().map(|(q, _)| q.k));
     let pad = 0.08 * (high - low).max(0.02);
@@ -214,10 +216,10 @@ fn chart(e: &Expiry) -> String {
     }
     let caption = match e.fit {
         Some(f) => format!(
-            "<p>rmse {:.2} points; a {}, b {}, rho {:.2}, m {:.3}, sigma {:.3}; smallest g {:.4}{}</p>",
+            "<p>rmse {:.2} points; a {:.4}, b {:.4}, rho {:.2}, m {:.3}, sigma {:.3}; smallest g {:.4}{}</p>",
             f.rmse_points,
-            short(f.slice.a),
-            short(f.slice.b),
+            f.slice.a,
+            f.slice.b,
             f.slice.rho,
             f.slice.m,
             f.slice.sigma,

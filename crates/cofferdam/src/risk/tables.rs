@@ -90,7 +90,7 @@ fn actions(d: &IncidentView) -> String {
                 if a.reversible { "yes" } else { "NO" }.to_owned(),
                 format!("{} h", a.expires_hours),
                 a.approvals.clone(),
-                format!("{} blocks", a.in_effect_blocks),
+                html::blocks(a.in_effect_blocks),
             ]
         })
         .collect();
