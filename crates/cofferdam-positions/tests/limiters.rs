@@ -68,6 +68,17 @@ impl Dice {
 const NATIVE: Address = Address::with_last_byte(1);
 const POOL: Address = Address::repeat_byte(0xbb);
 
+/// The chain answers for a later second than the call's; the model is asked for the same one.
+fn agree(world: &World, breaker: Address, model: &Breaker, step: u64) {
+    let now = world.now();
+    let available = world.call(breaker, "available(address)", &[word(NATIVE)])[0];
+    let triggered = world.call(breaker, "isRateLimitTriggered(address)", &[word(NATIVE)])[0];
+    let capacity = world.call(breaker, "capacity(address)", &[word(NATIVE)])[0];
+    assert_eq!(U256::from(model.capacity()), capacity, "step {step}");
+    assert_eq!(U256::from(model.state(now).unwrap().1), available, "step {step}");
+    assert_eq!(model.is_triggered(), triggered == U256::from(1), "step {step}");
+}
+
 fn breaker_sequence(world: &World, code: &[u8], dice: &mut Dice) {
     let breaker =
         world.deploy(code, &[word(OWNER), word(OWNER), U256::from(3_600), U256::from(86_400)]);
@@ -130,14 +141,7 @@ fn breaker_sequence(world: &World, code: &[u8], dice: &mut Dice) {
                 model.reseed(tvl, now).unwrap();
             }
         }
-        // The chain answers for a later second than the call's; ask the model for the same one.
-        let now = world.now();
-        let available = world.call(breaker, "available(address)", &[word(NATIVE)])[0];
-        let triggered = world.call(breaker, "isRateLimitTriggered(address)", &[word(NATIVE)])[0];
-        let capacity = world.call(breaker, "capacity(address)", &[word(NATIVE)])[0];
-        assert_eq!(U256::from(model.capacity()), capacity, "step {step}");
-        assert_eq!(U256::from(model.state(now).unwrap().1), available, "step {step}");
-        assert_eq!(model.is_triggered(), triggered == U256::from(1), "step {step}");
+        agree(world, breaker, &model, step);
     }
 }
 

@@ -108,6 +108,11 @@ fn pricing(t: &mut Timer, all: &[BlackInput]) -> f64 {
         "ns",
         500.0,
     );
+    batch(t, all)
+}
+
+/// The batch kernel over every position, and its worst error against the scalar one.
+fn batch(t: &mut Timer, all: &[BlackInput]) -> f64 {
     let expiries: Vec<BatchExpiry> = (0..EXPIRIES)
         .map(|e| {
             BatchExpiry::new(60_000.0 * (1.0 + 0.001 * f64::from(e)), 0.02 + 0.08 * f64::from(e))
@@ -185,43 +190,9 @@ fn accounts(n: u64, each: u64, legs: usize) -> Vec<BookAccount> {
         .collect()
 }
 
-fn engines(t: &mut Timer) {
-    let config = GridConfig::default();
-    let two_thousand = legs(2_000);
-    let nobody =
-        [BookAccount { usd: 0.0, coins: 0.0, positions: (0..2_000).map(|i| (i, 1.0)).collect() }];
-    let book = Book::new(&two_thousand, &nobody, 60_000.0, 1e7).unwrap();
-    let times = [0.0, 1e-3, 2e-3];
-    // 27 cells at each of three times, and eight tails: 89; the depletion search is on top.
-    let cells = |b: &Book<'_>| {
-        for t in times {
-            for s in cofferdam_risk::scenario::grid::SPOT_MOVES {
-                for v in [
-                    cofferdam_risk::scenario::VolShift::Up,
-                    cofferdam_risk::scenario::VolShift::Same,
-                    cofferdam_risk::scenario::VolShift::Down,
-                ] {
-                    black_box(b.cell(&config, s, v, t, 1.0).unwrap());
-                }
-            }
-        }
-        for _ in 0..24 {
-            black_box(
-                b.cell(&config, -0.66, cofferdam_risk::scenario::VolShift::Up, 0.0, 1.0).unwrap(),
-            );
-        }
-    };
-    t.row("2,000 instruments x 105 cells", Timer::best(3, || cells(&book)), "ms", 15.0);
-    let few = legs(200);
-    let crowd = accounts(10_000, 20, 200);
-    let crowded = Book::new(&few, &crowd, 60_000.0, 1e7).unwrap();
-    t.row(
-        "10,000 accounts x 20 positions x 105 cells",
-        Timer::best(3, || cells(&crowded)),
-        "ms",
-        20.0,
-    );
-    let pool = PoolBook {
+/// A pool whose accounts are the first thousand of the crowd.
+fn pool_book(few: &[Leg], crowd: &[BookAccount]) -> PoolBook {
+    PoolBook {
         pool: "bench".into(),
         asset: "BTC".into(),
         market: MarketState {
@@ -259,7 +230,46 @@ fn engines(t: &mut Timer) {
             })
             .collect(),
         fund_usd: 1e7,
+    }
+}
+
+fn engines(t: &mut Timer) {
+    let config = GridConfig::default();
+    let two_thousand = legs(2_000);
+    let nobody =
+        [BookAccount { usd: 0.0, coins: 0.0, positions: (0..2_000).map(|i| (i, 1.0)).collect() }];
+    let book = Book::new(&two_thousand, &nobody, 60_000.0, 1e7).unwrap();
+    let times = [0.0, 1e-3, 2e-3];
+    // 27 cells at each of three times, and eight tails: 89; the depletion search is on top.
+    let cells = |b: &Book<'_>| {
+        for t in times {
+            for s in cofferdam_risk::scenario::grid::SPOT_MOVES {
+                for v in [
+                    cofferdam_risk::scenario::VolShift::Up,
+                    cofferdam_risk::scenario::VolShift::Same,
+                    cofferdam_risk::scenario::VolShift::Down,
+                ] {
+                    black_box(b.cell(&config, s, v, t, 1.0).unwrap());
+                }
+            }
+        }
+        for _ in 0..24 {
+            black_box(
+                b.cell(&config, -0.66, cofferdam_risk::scenario::VolShift::Up, 0.0, 1.0).unwrap(),
+            );
+        }
     };
+    t.row("2,000 instruments x 105 cells", Timer::best(3, || cells(&book)), "ms", 15.0);
+    let few = legs(200);
+    let crowd = accounts(10_000, 20, 200);
+    let crowded = Book::new(&few, &crowd, 60_000.0, 1e7).unwrap();
+    t.row(
+        "10,000 accounts x 20 positions x 105 cells",
+        Timer::best(3, || cells(&crowded)),
+        "ms",
+        20.0,
+    );
+    let pool = pool_book(&few, &crowd);
     let compiled = pool.compile(&QualityRules::default()).unwrap();
     t.row(
         "exposure report and grid, 200 instruments, 1,000 accounts",
@@ -274,11 +284,16 @@ fn engines(t: &mut Timer) {
         "ms",
         100.0,
     );
+    pauses(t, &few);
+    decisions(t);
+}
+
+fn pauses(t: &mut Timer, few: &[Leg]) {
     let market = MertonJumps { sigma: 0.6, intensity: 12.0, jump_mean: -0.03, jump_sd: 0.06 };
     let netted = accounts(20, 10, 200);
     for (paths, target) in [(10_000, 150.0), (100_000, 1_000.0)] {
         let input = PauseInput {
-            instruments: &few,
+            instruments: few,
             accounts: &netted,
             spot: 60_000.0,
             market,
@@ -294,6 +309,9 @@ fn engines(t: &mut Timer) {
             target,
         );
     }
+}
+
+fn decisions(t: &mut Timer) {
     let groups: Vec<(i32, Vec<i32>)> =
         (0..8).map(|g| (9_000, vec![g * 500, 1_200, -300])).collect();
     t.row(

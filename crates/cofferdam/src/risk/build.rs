@@ -327,19 +327,7 @@ fn decide(
     pause: Option<&PauseReport>,
 ) -> Result<(), RiskError> {
     let Some(it) = &params.incident else { return Ok(()) };
-    let mut groups = Vec::with_capacity(it.evidence.len());
-    let mut lines = Vec::with_capacity(it.evidence.len());
-    for g in &it.evidence {
-        let items = g.llr.values().map(|l| cofferdam_risk::Evidence::new(*l, 1.0));
-        let group = EvidenceGroup::new(g.cap, items.collect::<Result<_, _>>()?)?;
-        lines.push(EvidenceLine {
-            cause: g.cause.clone(),
-            raw_nats: g.llr.values().sum(),
-            counted_nats: group.llr(),
-            detectors: g.llr.keys().cloned().collect(),
-        });
-        groups.push(group);
-    }
+    let (groups, lines) = evidence(it)?;
     let p = cofferdam_risk::try_fuse(it.prior, &groups)?;
     let (low, high) =
         (fuse(it.prior_range.0, &groups).min(p), fuse(it.prior_range.1, &groups).max(p));
@@ -393,6 +381,26 @@ fn decide(
     });
     out.reversals = reversals(p, cost, &drain, threshold);
     Ok(())
+}
+
+/// Evidence by cause, and as it is shown.
+fn evidence(
+    it: &super::input::Incident,
+) -> Result<(Vec<EvidenceGroup>, Vec<EvidenceLine>), RiskError> {
+    let mut groups = Vec::with_capacity(it.evidence.len());
+    let mut lines = Vec::with_capacity(it.evidence.len());
+    for g in &it.evidence {
+        let items = g.llr.values().map(|l| cofferdam_risk::Evidence::new(*l, 1.0));
+        let group = EvidenceGroup::new(g.cap, items.collect::<Result<_, _>>()?)?;
+        lines.push(EvidenceLine {
+            cause: g.cause.clone(),
+            raw_nats: g.llr.values().sum(),
+            counted_nats: group.llr(),
+            detectors: g.llr.keys().cloned().collect(),
+        });
+        groups.push(group);
+    }
+    Ok((groups, lines))
 }
 
 /// What an attack, if it is one, still takes.
