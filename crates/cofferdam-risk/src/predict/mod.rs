@@ -3,6 +3,7 @@
 //! unexpired card does not answer at all.
 
 pub mod card;
+pub mod carded;
 pub mod conformal;
 pub mod depletion;
 pub mod drift;
@@ -13,6 +14,7 @@ pub mod trees;
 use serde::{Deserialize, Serialize};
 
 pub use card::{CardError, ModelCard};
+pub use carded::{CardedError, CardedModel};
 pub use conformal::{Mondrian, PredictionSet};
 pub use depletion::fund_depletion;
 pub use drift::{DriftMonitor, population_stability};

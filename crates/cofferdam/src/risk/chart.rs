@@ -84,7 +84,7 @@ impl Plot {
             (b - a).max(2.0),
             self.height - TOP - BOTTOM,
             (a + b) / 2.0,
-            TOP + 12.0,
+            self.height - BOTTOM - 8.0,
             escape(label)
         );
     }
