@@ -62,7 +62,44 @@ fn generated() -> Result<Vec<(String, String)>, Vec<String>> {
         out.push((format!("docs/reference/detectors/{}.md", it.meta.id), page));
     }
     out.push(("docs/reference/detectors.md".to_owned(), index));
+    out.extend(adapters());
     Ok(out)
+}
+
+/// The list of position adapters and a page for each, with the table of what a pause freezes.
+fn adapters() -> Vec<(String, String)> {
+    let mut out = Vec::new();
+    let mut index = String::from(
+        "# Position adapters\n\nWhich state is read of a protocol, what it means for its solvency, and what a pause \
+         freezes.\n\n| name | reads |\n| --- | --- |\n",
+    );
+    for it in cofferdam_positions::ADAPTERS {
+        let id = it.id();
+        // Writing to a String cannot fail.
+        let _ = writeln!(index, "| [{id}](adapters/{id}.md) | {} |", it.summary());
+        let mut page =
+            format!("{}\n## Effects of each pause\n\n| action | call |", it.page().trim_end());
+        let first = it.semantics().first().map_or_else(Vec::new, |s| s.effects().to_vec());
+        for (name, _) in &first {
+            let _ = write!(page, " {name} |");
+        }
+        let _ = writeln!(page, " losses grow |\n|{}", " --- |".repeat(first.len() + 3));
+        for s in it.semantics() {
+            let _ = write!(page, "| {} | `{}` |", s.action, s.call);
+            for (_, effect) in s.effects() {
+                let _ = write!(page, " {effect} |");
+            }
+            let _ = writeln!(page, " {} |", if s.losses_grow() { "yes" } else { "no" });
+        }
+        out.push((format!("docs/reference/adapters/{id}.md"), page));
+    }
+    index.push_str("| [book](adapters/book.md) | CSV or JSON, for venues off the chain |\n");
+    out.push((
+        "docs/reference/adapters/book.md".to_owned(),
+        cofferdam_positions::book::PAGE.to_owned(),
+    ));
+    out.push(("docs/reference/adapters.md".to_owned(), index));
+    out
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod accept;
 mod bench;
 mod codegen;
+mod crosscheck;
 mod drill;
 mod layers;
 mod plants;
@@ -24,6 +25,7 @@ usage: cargo xtask <chore>
   plants [WORD]                 plant each known bug in a scratch copy and expect to see it caught
   accept loop|faults            run the acceptance lines of a part and print the table
   bench ID [--json]             measure beside the peers, in release, and judge against the bars
+  crosscheck risk               compare prices and Greeks with QuantLib and vollib (needs both from PyPI)
 ";
 
 /// What a chore ends with: nothing, or what is wrong, one line each.
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         ["drill", ref args @ ..] => drill::run(args),
         ["plants"] => plants::run(""),
         ["plants", word] => plants::run(word),
+        ["crosscheck", what] => crosscheck::run(what),
         ["accept", suite] => accept::run(suite),
         ["bench", id] => bench::run(id, false),
         ["bench", id, "--json"] => bench::run(id, true),

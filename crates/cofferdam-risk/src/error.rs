@@ -54,6 +54,32 @@ pub enum RiskError {
         /// Which one.
         id: String,
     },
+    /// Something is named that does not exist.
+    #[error("there is no {name} {id}")]
+    Unknown {
+        /// What kind of thing.
+        name: &'static str,
+        /// Its name.
+        id: String,
+    },
+    /// One asset comes with two numbers of decimals. Correct the source: a mix-up is off by powers of ten.
+    #[error("{asset} has {first} decimals in one place and {then} in another")]
+    MixedDecimals {
+        /// The asset.
+        asset: String,
+        /// Decimals seen first.
+        first: u8,
+        /// Decimals seen later.
+        then: u8,
+    },
+    /// An amount jumped by a power of ten that looks like a unit mix-up. Correct the source.
+    #[error("{what} is {ratio:e} times its reference: wrong unit or decimals")]
+    UnitJump {
+        /// Which amount.
+        what: String,
+        /// How many times the reference.
+        ratio: f64,
+    },
     /// An integer or a float left its range. Nothing was applied.
     #[error("{name} overflows")]
     Overflow {

@@ -6,20 +6,26 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed test should panic"))]
 
+pub mod book;
 pub mod calibration;
 pub mod contagion;
+pub mod cost;
 pub mod decision;
 pub mod detection;
 pub mod door;
 pub mod error;
 pub mod fusion;
+pub mod likelihood;
 pub mod limiters;
 pub mod numeric;
+pub mod predict;
 pub mod pricing;
 pub mod scenario;
 pub mod severity;
 pub mod solvency;
+pub mod stages;
 pub mod stopping;
+pub mod threshold;
 pub mod vol;
 
 pub use decision::{Verdict, net_benefit, one_shot, threshold_one_shot};

@@ -10,7 +10,7 @@ use cofferdam_risk::scenario::shortfall::{
     ClosedForm, Market, short_calls_coin, short_calls_usd, short_puts_coin,
 };
 use cofferdam_risk::scenario::{
-    BookAccount, DeltaGamma, GridConfig, GridInstrument, PauseInput, VolShift, pause_report,
+    BookAccount, DeltaGamma, GridConfig, GridInstrument, Leg, PauseInput, VolShift, pause_report,
 };
 use cofferdam_risk::solvency::{Account, LossSharing, MICRO, adl_queue, waterfall};
 use cofferdam_risk::vol::MertonJumps;
@@ -34,9 +34,10 @@ fn scenario_grid_real() {
             years: num(r, "T"),
         })
         .collect();
+    let legs: Vec<Leg> = instruments.iter().copied().map(Leg::Option).collect();
     let positions = rows.iter().enumerate().map(|(i, r)| (i, num(r, "qty"))).collect();
     let accounts = [BookAccount { usd: 0.0, coins: 0.0, positions }];
-    let book = Book::new(&instruments, &accounts, num(&g, "index"), 0.0).unwrap();
+    let book = Book::new(&legs, &accounts, num(&g, "index"), 0.0).unwrap();
     let grid = book.grid(&GridConfig::default(), &[0.0]).unwrap();
     let wanted = g["grid"].as_array().unwrap();
     assert_eq!((grid.regular.len(), wanted.len()), (27, 27));
@@ -152,13 +153,13 @@ fn pause_shortfall_closed_form() {
         close("probability", got.probability, text(c, "prob_bankrupt"), 1e-12);
         close("expected", got.expected, text(c, "expected_shortfall_usd"), 1e-12);
         // The simulation against the closed form.
-        let instruments = [GridInstrument {
+        let instruments = [Leg::Option(GridInstrument {
             kind,
             strike: text(c, "K"),
             forward: m.forward,
             vol: m.vol,
             years: m.years,
-        }];
+        })];
         let input = PauseInput {
             instruments: &instruments,
             accounts: &[account],

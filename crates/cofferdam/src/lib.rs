@@ -6,4 +6,5 @@
 pub mod cli;
 pub mod drill;
 pub mod replay;
+mod risk;
 pub mod runtime;

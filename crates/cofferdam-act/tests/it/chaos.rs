@@ -229,10 +229,10 @@ impl World {
         let (head, base_fee) = self.wire.with(|it| (it.head().at, it.head().base_fee));
         for delivery in self.executor.tend(head, base_fee).await {
             let of = |it: &&mut Filed| {
-                self.executor.in_flight(it.order.key).iter().any(|it| it.tx == delivery.sent.tx)
+                self.executor.in_flight(it.order.key).iter().any(|it| it.tx == delivery.1.sent.tx)
             };
             if let Some(it) = self.filed.iter_mut().find(of) {
-                it.sent.push(delivery.sent);
+                it.sent.push(delivery.1.sent);
             }
         }
     }

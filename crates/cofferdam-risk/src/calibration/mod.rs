@@ -4,6 +4,7 @@
 pub mod isotonic;
 pub mod metrics;
 pub mod platt;
+pub mod report;
 
 pub use isotonic::{Isotonic, venn_abers};
 pub use metrics::{average_precision, brier, log_loss, roc_auc};

@@ -2,18 +2,24 @@
 //! They agree in steady state and differ in the one moment that matters, reconfiguration under attack: the
 //! models keep those differences. Invariant: a refused request changes nothing.
 
+pub mod bands;
+pub mod breaker;
 pub mod ccip;
 pub mod dydx;
 pub mod erc7265;
 pub mod hierarchy;
 pub mod layerzero;
+pub mod openzeppelin;
 pub mod optimise;
 
+pub use bands::{BandRule, BandState, PriceBand};
+pub use breaker::{Breaker, BreakerParams};
 pub use ccip::{CcipBucket, CcipConfig, CcipVersion};
 pub use dydx::DydxLimiter;
 pub use erc7265::{Erc7265, LimitStatus};
 pub use hierarchy::{Bucket, BucketConfig, Hierarchy, Measure, Outflow};
 pub use layerzero::LayerZeroLimit;
+pub use openzeppelin::{RefillingBucket, SlidingWindow};
 
 /// Why a limiter refused. Amounts in base units of the asset.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -53,25 +53,22 @@ impl Candidate {
     }
 }
 
-/// Scores a candidate on recorded withdrawals `(seconds from start, USD)` over `years`. A withdrawal that does
-/// not fit waits first in, first out; one larger than the bucket is refused.
+/// Seconds each recorded withdrawal `(seconds from start, USD)` waits, first in, first out; `None` for one that is
+/// refused because it is larger than the bucket, or because nothing refills it.
 ///
 /// # Errors
-/// Times that run backwards, amounts that are negative, or a period of zero.
-pub fn score(
+/// Times that run backwards, or amounts that are negative or not finite.
+pub fn waits(
     candidate: Candidate,
     times: &[f64],
     amounts: &[f64],
-    years: f64,
-    w: &Weights,
-) -> Result<Scored, RiskError> {
+) -> Result<Vec<Option<f64>>, RiskError> {
     same_length("withdrawal amounts", amounts.len(), times.len())?;
-    let years = positive("years", years)?;
     non_negative("bucket", candidate.bucket)?;
     non_negative("rate", candidate.rate)?;
     let (mut tokens, mut clock) = (candidate.bucket, 0.0_f64);
-    let (mut dollar_hours, mut rejects) = (0.0, 0.0);
     let mut last = 0.0_f64;
+    let mut out = Vec::with_capacity(times.len());
     for (t, usd) in times.iter().zip(amounts) {
         let (t, usd) = (non_negative("withdrawal time", *t)?, non_negative("withdrawal", *usd)?);
         if t < last {
@@ -87,7 +84,7 @@ pub fn score(
         clock = start;
         let short = usd - tokens;
         if usd > candidate.bucket || (short > 0.0 && candidate.rate == 0.0) {
-            rejects += 1.0;
+            out.push(None);
             continue;
         }
         if short > 0.0 {
@@ -95,7 +92,53 @@ pub fn score(
             tokens = usd;
         }
         tokens -= usd;
-        dollar_hours += usd * (clock - t) / 3_600.0;
+        out.push(Some(clock - t));
+    }
+    Ok(out)
+}
+
+/// Share of the withdrawals up to the 99 % size that wait longer than `seconds` or are refused: the constraint on a
+/// candidate is that this stays below what users were promised.
+///
+/// # Errors
+/// As [`waits`]; no withdrawals.
+pub fn late_share(
+    candidate: Candidate,
+    times: &[f64],
+    amounts: &[f64],
+    seconds: f64,
+) -> Result<f64, RiskError> {
+    let waited = waits(candidate, times, amounts)?;
+    let mut sizes = amounts.to_vec();
+    sizes.sort_by(f64::total_cmp);
+    let Some(ordinary) = sizes.get((0.99 * sizes.len() as f64) as usize) else {
+        return Err(RiskError::TooFew { name: "withdrawals", got: 0, want: 1 });
+    };
+    let mine: Vec<Option<f64>> =
+        waited.into_iter().zip(amounts).filter(|(_, a)| *a <= ordinary).map(|(w, _)| w).collect();
+    let late = mine.iter().filter(|w| w.is_none_or(|w| w > seconds)).count();
+    Ok(late as f64 / mine.len().max(1) as f64)
+}
+
+/// Scores a candidate on recorded withdrawals `(seconds from start, USD)` over `years`. A withdrawal that does
+/// not fit waits first in, first out; one larger than the bucket is refused.
+///
+/// # Errors
+/// Times that run backwards, amounts that are negative, or a period of zero.
+pub fn score(
+    candidate: Candidate,
+    times: &[f64],
+    amounts: &[f64],
+    years: f64,
+    w: &Weights,
+) -> Result<Scored, RiskError> {
+    let years = positive("years", years)?;
+    let (mut dollar_hours, mut rejects) = (0.0, 0.0);
+    for (wait, usd) in waits(candidate, times, amounts)?.into_iter().zip(amounts) {
+        match wait {
+            Some(seconds) => dollar_hours += usd * seconds / 3_600.0,
+            None => rejects += 1.0,
+        }
     }
     let lost = candidate.worst_case(w.response_seconds).min(w.at_risk);
     Ok(Scored {
@@ -148,6 +191,16 @@ mod tests {
         let s = score(c, &times, &[100.0; 10], 1.0, &WEIGHTS).unwrap();
         let hours: f64 = (0..10).map(|i| 100.0 * f64::from(i) / 3_600.0).sum();
         assert!((s.user_cost - 1e-5 * hours).abs() < 1e-15);
+    }
+
+    #[test]
+    fn fewer_wait_too_long_when_the_limit_is_wider() {
+        let times: Vec<f64> = (0..200).map(f64::from).collect();
+        let late = |rate| {
+            late_share(Candidate { bucket: 100.0, rate }, &times, &[100.0; 200], 30.0).unwrap()
+        };
+        assert!(late(50.0) > late(90.0) && late(100.0) == 0.0 && late(0.0) > 0.9);
+        assert!(late_share(Candidate { bucket: 1.0, rate: 1.0 }, &[], &[], 1.0).is_err());
     }
 
     #[test]

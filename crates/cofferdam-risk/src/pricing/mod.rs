@@ -2,6 +2,7 @@
 //! concentrated-liquidity legs. Invariant: finite inputs give finite outputs or a typed error, and every
 //! function is bit-identical across platforms (no standard-library transcendental function is used).
 
+pub mod batch;
 pub mod black;
 pub mod greeks;
 pub mod implied;
@@ -10,6 +11,7 @@ mod mills_table;
 pub mod normal;
 pub mod settlement;
 
+pub use batch::{BatchExpiry, BatchGreeks, BatchKernel, BatchOption};
 pub use black::{BlackInput, OptionKind, Price, black_price};
 pub use greeks::{CoinGreeks, Greeks, PriceReport, greeks, price_report};
 pub use implied::{Iv, IvQuote, IvStatus, implied_vol};

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::black::BlackInput;
-use crate::error::{RiskError, non_negative, positive};
+use crate::error::{RiskError, finite, non_negative, positive};
 
 /// Deribit and Derive average the index over 30 minutes, in years of 365 days.
 pub const THIRTY_MINUTES: f64 = 1_800.0 / 31_536_000.0;
@@ -48,14 +48,14 @@ impl SettlementWindow {
         let (f, vol) = (positive("forward", forward)?, non_negative("vol", vol)?);
         let (length, years) = (positive("window", self.length)?, non_negative("years", years)?);
         if years >= length {
-            let variance = vol * vol * (years - 2.0 * length / 3.0);
+            let variance = finite("variance", vol * vol * (years - length / 1.5))?;
             return Ok(WindowedForward { forward: f, variance, delta_factor: 1.0, elapsed: 0.0 });
         }
         let average = positive("running average", self.running_average)?;
         let elapsed = 1.0 - years / length;
         let open = 1.0 - elapsed;
         let forward = open * f + elapsed * average;
-        let variance = vol * vol * open * open * years / 3.0;
+        let variance = finite("variance", vol * vol * open * open * years / 3.0)?;
         Ok(WindowedForward { forward, variance, delta_factor: open, elapsed })
     }
 

@@ -3,8 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{RiskError, finite, non_negative, same_length};
-use crate::pricing::{BlackInput, OptionKind, black_price};
+use super::leg::Leg;
+use crate::error::{RiskError, finite, non_negative};
+use crate::pricing::OptionKind;
 
 /// Regular spot moves.
 pub const SPOT_MOVES: [f64; 9] = [-0.16, -0.12, -0.08, -0.04, 0.0, 0.04, 0.08, 0.12, 0.16];
@@ -46,11 +47,61 @@ pub struct GridConfig {
     pub short_power: f64,
     /// The same from 30 days on.
     pub long_power: f64,
+    /// What doubtful data adds to every shock.
+    pub widening: Widening,
+}
+
+/// How much wider a result must be because its inputs are doubtful. All parts are zero or above.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Widening {
+    /// Added to every spot move, as a fraction.
+    pub spot: f64,
+    /// Added to every volatility shock, as a fraction of one (0.01 is a point).
+    pub vol: f64,
+    /// Every quantity may be this much larger, as a fraction.
+    pub quantity: f64,
+}
+
+impl Widening {
+    /// Both doubts at once.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            spot: self.spot + other.spot,
+            vol: self.vol + other.vol,
+            quantity: self.quantity + other.quantity,
+        }
+    }
+
+    fn validate(&self) -> Result<(), RiskError> {
+        non_negative("spot widening", self.spot)?;
+        non_negative("volatility widening", self.vol)?;
+        non_negative("quantity widening", self.quantity).map(|_| ())
+    }
+
+    /// A spot move made larger in its own direction, never beyond -99 %. A move of zero stays zero.
+    #[must_use]
+    pub fn spot_move(&self, spot: f64) -> f64 {
+        if spot > 0.0 {
+            spot + self.spot
+        } else if spot < 0.0 {
+            (spot - self.spot).max(spot.min(-0.99))
+        } else {
+            spot
+        }
+    }
 }
 
 impl Default for GridConfig {
     fn default() -> Self {
-        Self { vol_up: 0.5, vol_down: 0.25, vol_floor: 0.5, short_power: 0.3, long_power: 0.13 }
+        Self {
+            vol_up: 0.5,
+            vol_down: 0.25,
+            vol_floor: 0.5,
+            short_power: 0.3,
+            long_power: 0.13,
+            widening: Widening::default(),
+        }
     }
 }
 
@@ -62,9 +113,11 @@ impl GridConfig {
         let power = if days < 30.0 { self.short_power } else { self.long_power };
         let factor = libm::pow(30.0 / days, power);
         match shift {
-            VolShift::Up => (vol * (1.0 + self.vol_up * factor)).max(self.vol_floor),
+            VolShift::Up => {
+                (vol * (1.0 + self.vol_up * factor)).max(self.vol_floor) + self.widening.vol
+            }
             VolShift::Same => vol,
-            VolShift::Down => (vol * (1.0 - self.vol_down * factor)).max(0.0),
+            VolShift::Down => (vol * (1.0 - self.vol_down * factor) - self.widening.vol).max(0.0),
         }
     }
 }
@@ -132,11 +185,15 @@ pub struct ScenarioGrid {
 /// A book ready to be shocked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Book<'a> {
-    instruments: &'a [GridInstrument],
+    legs: &'a [Leg],
     accounts: &'a [BookAccount],
     spot: f64,
     fund: f64,
     base: Vec<f64>,
+    /// Quantity of each leg over all accounts.
+    net: Vec<f64>,
+    /// Coins over all accounts.
+    coins: f64,
 }
 
 impl<'a> Book<'a> {
@@ -145,37 +202,39 @@ impl<'a> Book<'a> {
     /// # Errors
     /// Inputs outside their domain, or a position in an instrument that does not exist.
     pub fn new(
-        instruments: &'a [GridInstrument],
+        legs: &'a [Leg],
         accounts: &'a [BookAccount],
         spot: f64,
         fund: f64,
     ) -> Result<Self, RiskError> {
         let spot = crate::error::positive("spot", spot)?;
         let fund = non_negative("insurance fund", fund)?;
+        legs.iter().try_for_each(Leg::validate)?;
+        let (mut net, mut coins) = (vec![0.0; legs.len()], 0.0);
         for a in accounts {
             finite("collateral", a.usd + a.coins)?;
+            coins += a.coins;
             for (i, q) in &a.positions {
-                finite("quantity", *q)?;
-                if *i >= instruments.len() {
-                    return Err(RiskError::OutOfDomain {
-                        name: "instrument index",
-                        value: *i as f64,
-                        domain: "an instrument of the book",
-                    });
-                }
+                let q = finite("quantity", *q)?;
+                let sum = net.get_mut(*i).ok_or(RiskError::OutOfDomain {
+                    name: "instrument index",
+                    value: *i as f64,
+                    domain: "an instrument of the book",
+                })?;
+                *sum += q;
             }
         }
-        let base = instruments
+        let base = legs
             .iter()
-            .map(|i| value(i, i.forward, i.vol, i.years))
+            .map(|l| l.value(1.0, l.option().map_or(0.0, |i| i.vol), 0.0))
             .collect::<Result<_, _>>()?;
-        Ok(Self { instruments, accounts, spot, fund, base })
+        Ok(Self { legs, accounts, spot, fund, base, net, coins })
     }
 
-    /// Evaluates one cell.
+    /// Evaluates one cell; the configuration's widening is on top of the move asked for.
     ///
     /// # Errors
-    /// A move of -100 % or beyond.
+    /// A move of -100 % or beyond, a widening that is negative, or sums out of range.
     pub fn cell(
         &self,
         config: &GridConfig,
@@ -184,13 +243,9 @@ impl<'a> Book<'a> {
         elapsed: f64,
         weight: f64,
     ) -> Result<Cell, RiskError> {
-        let shock = 1.0 + spot;
-        let mut prices = Vec::with_capacity(self.instruments.len());
-        for i in self.instruments {
-            let sigma = config.shift(i.vol, i.years, vol);
-            prices.push(value(i, i.forward * shock, sigma, i.years - elapsed)?);
-        }
-        same_length("prices", prices.len(), self.base.len())?;
+        config.widening.validate()?;
+        let shock = 1.0 + config.widening.spot_move(spot);
+        let more = 1.0 + config.widening.quantity;
         let mut out = Cell {
             spot,
             vol,
@@ -202,21 +257,45 @@ impl<'a> Book<'a> {
             shortfall: 0.0,
             fund_left: 0.0,
         };
+        let mut prices = Vec::with_capacity(self.legs.len());
+        for ((leg, base), net) in self.legs.iter().zip(&self.base).zip(&self.net) {
+            let sigma = leg.option().map_or(0.0, |i| config.shift(i.vol, i.years, vol));
+            let price = leg.value(shock, sigma, elapsed)?;
+            out.pnl_usd += more * net * (price - base);
+            out.pnl_coin += more * net * (price / (leg.price() * shock) - base / leg.price());
+            prices.push(price);
+        }
+        let coin = self.spot * shock;
         for a in self.accounts {
-            let mut equity = a.usd + a.coins * self.spot * shock;
-            for (i, q) in &a.positions {
-                let forward = self.instruments[*i].forward;
-                equity += q * prices[*i];
-                out.pnl_usd += q * (prices[*i] - self.base[*i]);
-                out.pnl_coin += q * (prices[*i] / (forward * shock) - self.base[*i] / forward);
-            }
+            let held: f64 = a.positions.iter().map(|(i, q)| q * prices[*i]).sum();
+            // Doubtful quantities hurt: they may be larger where they owe, not where they are owed.
+            let equity = a.usd + a.coins * coin + held.min(held * more);
             if equity < 0.0 {
                 out.insolvent += 1;
                 out.shortfall -= equity;
             }
         }
+        finite("cell", out.pnl_usd + out.pnl_coin + out.shortfall)?;
         out.fund_left = (self.fund - out.shortfall).max(0.0);
         Ok(out)
+    }
+
+    /// Coins held as collateral over all accounts.
+    #[must_use]
+    pub fn collateral_coins(&self) -> f64 {
+        self.coins
+    }
+
+    /// The instruments.
+    #[must_use]
+    pub fn legs(&self) -> &[Leg] {
+        self.legs
+    }
+
+    /// Net quantity of each instrument.
+    #[must_use]
+    pub fn net(&self) -> &[f64] {
+        &self.net
     }
 
     /// Evaluates the whole grid at the given times (years from now; the first is usually zero).
@@ -267,17 +346,12 @@ impl<'a> Book<'a> {
     }
 }
 
-fn value(i: &GridInstrument, forward: f64, vol: f64, years: f64) -> Result<f64, RiskError> {
-    let input = BlackInput { forward, strike: i.strike, years, vol, rate: 0.0, kind: i.kind };
-    black_price(&input).map(|p| p.value)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn instrument(kind: OptionKind, strike: f64) -> GridInstrument {
-        GridInstrument { kind, strike, forward: 60_000.0, vol: 0.6, years: 0.05 }
+    fn instrument(kind: OptionKind, strike: f64) -> Leg {
+        Leg::Option(GridInstrument { kind, strike, forward: 60_000.0, vol: 0.6, years: 0.05 })
     }
 
     #[test]

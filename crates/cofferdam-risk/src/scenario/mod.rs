@@ -2,10 +2,15 @@
 //! the pause engine that prices freezing a venue. Every figure in both numeraires.
 
 pub mod delta_gamma;
+pub mod expiry;
 pub mod grid;
+pub mod leg;
 pub mod pause;
 pub mod shortfall;
+pub mod sticky;
+pub mod unpause;
 
 pub use delta_gamma::DeltaGamma;
-pub use grid::{BookAccount, Cell, GridConfig, GridInstrument, ScenarioGrid, VolShift};
+pub use grid::{BookAccount, Cell, GridConfig, GridInstrument, ScenarioGrid, VolShift, Widening};
+pub use leg::{Leg, LegGreeks};
 pub use pause::{PauseInput, PauseReport, pause_report};

@@ -3,25 +3,27 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::grid::{BookAccount, GridInstrument};
-use crate::error::{RiskError, finite, non_negative, positive};
+use super::grid::{Book, BookAccount};
+use super::leg::Leg;
+use crate::error::{RiskError, non_negative, positive};
 use crate::numeric::random::Philox;
 use crate::pricing::normal::quantile;
-use crate::pricing::{BlackInput, black_price};
 use crate::vol::MertonJumps;
 
 /// Most paths.
 pub const MAX_PATHS: usize = 2_000_000;
 /// Accounts listed by expected shortfall.
 const TOP_ACCOUNTS: usize = 10;
+/// Bins of the histogram.
+const BINS: usize = 48;
 /// An expiring option this close to its strike is a pin risk.
 const PIN: f64 = 0.005;
 
 /// What to simulate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PauseInput<'a> {
-    /// Options, one underlying.
-    pub instruments: &'a [GridInstrument],
+    /// Instruments on one underlying.
+    pub instruments: &'a [Leg],
     /// Accounts.
     pub accounts: &'a [BookAccount],
     /// Spot.
@@ -84,6 +86,8 @@ pub struct PauseReport {
     pub top_accounts: Vec<(usize, f64)>,
     /// What expires inside.
     pub expiries: Vec<InnerExpiry>,
+    /// Paths by profit: lower edge in USD and share of the paths, the outer bins open.
+    pub histogram: Vec<(f64, f64)>,
 }
 
 /// One simulated path's result.
@@ -109,14 +113,11 @@ pub fn pause_report(input: &PauseInput<'_>, rng: Philox) -> Result<PauseReport, 
         });
     }
     // Validates indices, collateral and prices.
-    super::grid::Book::new(input.instruments, input.accounts, input.spot, fund)?;
+    Book::new(input.instruments, input.accounts, input.spot, fund)?;
     let paths = input.paths.div_ceil(2) * 2;
     let times = event_times(input.instruments, years);
-    let base: Vec<f64> = input
-        .instruments
-        .iter()
-        .map(|i| option_value(i, i.forward, i.years))
-        .collect::<Result<_, _>>()?;
+    let base: Vec<f64> =
+        input.instruments.iter().map(|i| i.value(1.0, vol(i), 0.0)).collect::<Result<_, _>>()?;
     let mut per_account = vec![0.0; input.accounts.len()];
     let mut outcomes = Vec::with_capacity(paths);
     let mut levels = vec![0.0; times.len()];
@@ -128,9 +129,9 @@ pub fn pause_report(input: &PauseInput<'_>, rng: Philox) -> Result<PauseReport, 
 }
 
 /// Expiries inside the pause and its end, ascending, distinct.
-fn event_times(instruments: &[GridInstrument], years: f64) -> Vec<f64> {
+fn event_times(instruments: &[Leg], years: f64) -> Vec<f64> {
     let mut times: Vec<f64> =
-        instruments.iter().map(|i| i.years).filter(|t| *t > 0.0 && *t < years).collect();
+        instruments.iter().filter_map(Leg::years).filter(|t| *t > 0.0 && *t < years).collect();
     times.push(years);
     times.sort_by(f64::total_cmp);
     times.dedup();
@@ -191,9 +192,10 @@ fn settle(
     let end = times.len() - 1;
     let mut values = Vec::with_capacity(base.len());
     for i in input.instruments {
-        let expired = times[..end].partition_point(|t| *t < i.years);
-        let at = if i.years < times[end] { expired.min(end) } else { end };
-        values.push(option_value(i, i.forward * levels[at], i.years - times[at])?);
+        let life = i.years().unwrap_or(f64::INFINITY);
+        let expired = times[..end].partition_point(|t| *t < life);
+        let at = if life < times[end] { expired.min(end) } else { end };
+        values.push(i.value(levels[at], vol(i), times[at])?);
     }
     let mut out = Outcome { pnl: 0.0, shortfall: 0.0 };
     for (a, sum) in input.accounts.iter().zip(per_account) {
@@ -210,10 +212,8 @@ fn settle(
     Ok(out)
 }
 
-fn option_value(i: &GridInstrument, forward: f64, years: f64) -> Result<f64, RiskError> {
-    let input =
-        BlackInput { forward, strike: i.strike, years, vol: i.vol, rate: 0.0, kind: i.kind };
-    finite("option value", black_price(&input)?.value)
+fn vol(leg: &Leg) -> f64 {
+    leg.option().map_or(0.0, |i| i.vol)
 }
 
 fn summarise(
@@ -258,7 +258,25 @@ fn summarise(
         pause_risk: expected_shortfall - input.no_pause_loss,
         top_accounts,
         expiries: inner_expiries(input, years),
+        histogram: histogram(&outcomes),
     }
+}
+
+/// Bins of equal width between the 0.1 % and 99.9 % quantiles of sorted outcomes; what lies beyond is in the outer ones.
+fn histogram(sorted: &[Outcome]) -> Vec<(f64, f64)> {
+    let n = sorted.len();
+    let at = |p: f64| sorted[((p * n as f64) as usize).min(n - 1)].pnl;
+    let (low, high) = (at(0.001), at(0.999));
+    let width = (high - low) / BINS as f64;
+    if width <= 0.0 {
+        return vec![(low, 1.0)];
+    }
+    let mut counts = vec![0.0; BINS];
+    for o in sorted {
+        let bin = ((o.pnl - low) / width).clamp(0.0, BINS as f64 - 1.0) as usize;
+        counts[bin] += 1.0 / n as f64;
+    }
+    counts.into_iter().enumerate().map(|(i, c)| (low + width * i as f64, c)).collect()
 }
 
 fn inner_expiries(input: &PauseInput<'_>, years: f64) -> Vec<InnerExpiry> {
@@ -266,6 +284,7 @@ fn inner_expiries(input: &PauseInput<'_>, years: f64) -> Vec<InnerExpiry> {
         .instruments
         .iter()
         .enumerate()
+        .filter_map(|(at, leg)| leg.option().map(|i| (at, i)))
         .filter(|(_, i)| i.years > 0.0 && i.years <= years)
         .map(|(instrument, i)| InnerExpiry {
             instrument,

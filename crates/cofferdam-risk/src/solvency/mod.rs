@@ -1,6 +1,8 @@
 //! Who pays when accounts are under water: equity, then the insurance fund, then winners, then the treasury.
 //! Integer micro-USD throughout. Invariant: shortfall = fund paid + haircuts + treasury + uncovered, exactly.
 
+pub mod lending;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::RiskError;
@@ -113,6 +115,48 @@ pub fn waterfall(
     let fund_paid = shortfall.min(fund);
     let residual = shortfall - fund_paid;
     let haircuts = share(accounts, &marked, residual, sharing)?;
+    let taken: i128 = haircuts.iter().map(|h| h.amount).sum();
+    let treasury_paid = (residual - taken).min(treasury);
+    let uncovered = residual - taken - treasury_paid;
+    Ok(Waterfall {
+        accounts: marked,
+        shortfall,
+        fund_paid,
+        residual,
+        haircuts,
+        treasury_paid,
+        uncovered,
+    })
+}
+
+/// The waterfall over accounts that are marked already, whatever they hold; the residual is shared in proportion to
+/// profit. Amounts in micro-USD.
+///
+/// # Errors
+/// Negative funds, a duplicate account, or overflow.
+pub fn waterfall_marked(
+    marked: Vec<Marked>,
+    fund: i128,
+    treasury: i128,
+) -> Result<Waterfall, RiskError> {
+    for (name, value) in [("insurance fund", fund), ("treasury", treasury)] {
+        if value < 0 {
+            let value = value as f64;
+            return Err(RiskError::OutOfDomain { name, value, domain: "not negative" });
+        }
+    }
+    let mut ids: Vec<&str> = marked.iter().map(|m| m.id.as_str()).collect();
+    ids.sort_unstable();
+    if let Some(pair) = ids.windows(2).find(|w| w[0] == w[1]) {
+        return Err(RiskError::Duplicate { name: "account", id: pair[0].to_owned() });
+    }
+    let shortfall = marked
+        .iter()
+        .try_fold(0_i128, |sum, m| sum.checked_add(m.equity.checked_neg()?.max(0)))
+        .ok_or(RiskError::Overflow { name: "shortfall" })?;
+    let fund_paid = shortfall.min(fund);
+    let residual = shortfall - fund_paid;
+    let haircuts = share(&[], &marked, residual, LossSharing::ProRata)?;
     let taken: i128 = haircuts.iter().map(|h| h.amount).sum();
     let treasury_paid = (residual - taken).min(treasury);
     let uncovered = residual - taken - treasury_paid;
@@ -259,6 +303,32 @@ mod tests {
             let other = waterfall(&reversed, 100 * MICRO, fund, treasury, how).unwrap();
             prop_assert_eq!(other.haircuts, w.haircuts);
         }
+    }
+
+    #[test]
+    fn marked_accounts_share_a_residual_in_proportion_to_their_profit() {
+        let marked = |id: &str, upnl: i128, equity: i128| Marked {
+            id: id.into(),
+            upnl,
+            equity,
+            bankruptcy_price: None,
+            adl_rank: (upnl > 0 && equity > 0).then_some(1.0),
+            ratio_rank: None,
+        };
+        let book = vec![
+            marked("a", -50, -30),
+            marked("b", 30, 40),
+            marked("c", 10, 90),
+            marked("d", 0, 5),
+        ];
+        let w = waterfall_marked(book, 10, 3).unwrap();
+        assert_eq!((w.shortfall, w.fund_paid, w.residual), (30, 10, 20));
+        let taken: Vec<_> = w.haircuts.iter().map(|h| (h.id.as_str(), h.amount)).collect();
+        assert_eq!(taken, [("b", 15), ("c", 5)]);
+        assert_eq!((w.treasury_paid, w.uncovered), (0, 0));
+        assert!(waterfall_marked(vec![marked("a", 0, 0), marked("a", 0, 0)], 0, 0).is_err());
+        assert!(waterfall_marked(vec![marked("a", 0, i128::MIN)], 0, 0).is_err());
+        assert!(waterfall_marked(Vec::new(), -1, 0).is_err());
     }
 
     #[test]

@@ -27,7 +27,7 @@ impl SsviSlice {
         let theta = theta.max(1e-12);
         let rho = rho.clamp(-0.999, 0.999);
         let bound = 4.0 / (theta * (1.0 + rho.abs()));
-        let phi = phi.clamp(1e-9, (bound * STRICT).min(libm::sqrt(bound)));
+        let phi = phi.min((bound * STRICT).min(libm::sqrt(bound))).max(f64::MIN_POSITIVE);
         Self { theta, rho, phi }
     }
 

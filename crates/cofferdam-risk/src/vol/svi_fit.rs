@@ -18,6 +18,9 @@ const G_MARGIN: f64 = 2e-3;
 /// Lee's bound on the wing slope.
 pub const LEE_BOUND: f64 = 2.0;
 
+/// Log-moneyness, total variance and its inverse beyond this are no market's, and would overflow the fit.
+const EXTREME: f64 = 1e9;
+
 /// One out-of-the-money quote.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SmilePoint {
@@ -57,10 +60,20 @@ pub fn fit_smile(points: &[SmilePoint], years: f64) -> Result<SmileFit, RiskErro
         finite("log-moneyness", p.k)?;
         positive("implied volatility", p.vol)?;
         positive("quote weight", p.weight)?;
+        for (name, value) in [
+            ("log-moneyness", p.k.abs()),
+            ("total variance", p.vol * p.vol * years),
+            ("inverse total variance", 1.0 / (p.vol * p.vol * years)),
+        ] {
+            if value > EXTREME {
+                return Err(RiskError::OutOfDomain { name, value, domain: "a market's" });
+            }
+        }
     }
-    let total: f64 = points.iter().map(|p| p.weight).sum();
+    let heaviest = points.iter().map(|p| p.weight).fold(0.0, f64::max);
+    let total: f64 = points.iter().map(|p| p.weight / heaviest).sum();
     let data: Vec<[f64; 3]> =
-        points.iter().map(|p| [p.k, p.vol * p.vol * years, p.weight / total]).collect();
+        points.iter().map(|p| [p.k, p.vol * p.vol * years, p.weight / heaviest / total]).collect();
     let reach = 1.5 * data.iter().map(|d| d[0].abs()).fold(0.05, f64::max);
     let mut penalised = false;
     for penalty in [0.0, 10.0, 1e3, 1e5] {

@@ -9,6 +9,7 @@ pub mod output;
 pub mod plan;
 mod readiness;
 mod replay;
+pub mod risk;
 mod run;
 mod wire;
 
@@ -38,6 +39,9 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Prove that every action of a plan would work now.
     Readiness(readiness::ReadinessArgs),
+    /// The book in money: Greeks, pauses, solvency, contagion, limits, and what each action costs.
+    #[command(subcommand)]
+    Risk(risk::RiskCommand),
     /// Drills: simulated incidents on a local chain, scored.
     #[command(subcommand)]
     Drill(drill::DrillCommand),
@@ -88,6 +92,7 @@ async fn run(command: Command, output: &Output) -> Result<ExitCode, CliError> {
         Command::Run(it) => run::run(it, output).await,
         Command::Replay(it) => replay::run(&it, output),
         Command::Readiness(it) => readiness::run(it, output).await,
+        Command::Risk(it) => risk::run(it, output),
         Command::Drill(it) => drill::run(it, output).await,
         Command::Plan(it) => plan::run(it, output),
         Command::Incident(it) => incident::run(it, output).await,

@@ -1,0 +1,41 @@
+//! Compares a crate's numbers with other people's libraries. Optional: it needs their packages from PyPI.
+
+use std::process::{Command, Stdio};
+
+use crate::{Outcome, fail, root, say};
+
+/// Random points per library.
+const POINTS: &str = "10000";
+
+pub(crate) fn run(what: &str) -> Outcome {
+    if what != "risk" {
+        return Err(vec![format!("there is nothing to cross-check in `{what}`: try `risk`")]);
+    }
+    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let mut ours = Command::new(env!("CARGO"))
+        .args(["run", "--quiet", "--release", "--package", "cofferdam-risk"])
+        .args(["--example", "crosscheck", "--", POINTS])
+        .current_dir(root())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|it| fail("cargo run", it))?;
+    let Some(lines) = ours.stdout.take() else { return Err(fail("cargo run", "no output")) };
+    let theirs = Command::new(&python)
+        .arg(root().join("crates/cofferdam-risk/examples/crosscheck.py"))
+        .stdin(lines)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .output()
+        .map_err(|it| fail(&python, it))?;
+    let ours = ours.wait().map_err(|it| fail("cargo run", it))?;
+    say(&String::from_utf8_lossy(&theirs.stdout));
+    if ours.success() && theirs.status.success() {
+        return Ok(());
+    }
+    let mut out = vec![String::from_utf8_lossy(&theirs.stderr).into_owned()];
+    out.push(
+        "hint: pip install QuantLib==1.44 vollib==1.0.11, and name the interpreter in PYTHON"
+            .to_owned(),
+    );
+    Err(out)
+}
