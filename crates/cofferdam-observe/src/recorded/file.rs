@@ -17,7 +17,7 @@ pub const FILE_BYTES_MAX: u64 = 64 << 20;
 pub const UNPACKED_BYTES_MAX: u64 = 256 << 20;
 
 /// The text of `path`, unpacked if its name ends in `.zst`.
-pub(super) fn text(path: &Path) -> Result<String, RecordedError> {
+pub(crate) fn text(path: &Path) -> Result<String, RecordedError> {
     let unreadable = |source| RecordedError::Unreadable { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(unreadable)?;
     if file.metadata().map_err(unreadable)?.len() > FILE_BYTES_MAX {

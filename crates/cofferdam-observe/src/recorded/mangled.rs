@@ -10,11 +10,13 @@ use std::{
 
 use cofferdam_core::ChainId;
 
-use super::{
-    MainnetBlocks, file, load_block_index, load_fork_cache, load_fork_index, load_header,
-    load_parity_block, load_trace, load_trace_index, load_tx_case, tests::shared,
+use crate::{
+    mangle::mangled,
+    recorded::{
+        MainnetBlocks, file, load_block_index, load_fork_cache, load_fork_index, load_header,
+        load_parity_block, load_trace, load_trace_index, load_tx_case, tests::shared,
+    },
 };
-use crate::mangle::mangled;
 
 /// Gives `load` every mangled version of the text of `original`, and of its packed bytes if it is
 /// packed.

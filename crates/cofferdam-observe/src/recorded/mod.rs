@@ -8,7 +8,7 @@
 mod block;
 mod case;
 mod error;
-mod file;
+pub(crate) mod file;
 mod fork;
 mod index;
 mod mainnet;
@@ -29,6 +29,4 @@ pub use rename::Rename;
 pub use trace::load_trace;
 
 #[cfg(test)]
-mod mangled;
-#[cfg(test)]
-mod tests;
+pub(crate) mod tests;

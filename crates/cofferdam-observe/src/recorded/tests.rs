@@ -14,7 +14,7 @@ use super::{
 
 /// The folder `name` of the shared data, or `None` with a notice on standard error.
 #[expect(clippy::print_stderr, reason = "a skipped test must say so")]
-pub(super) fn shared(name: &str) -> Option<PathBuf> {
+pub(crate) fn shared(name: &str) -> Option<PathBuf> {
     let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
     let root = std::env::var_os("COFFERDAM_SHARED").map_or(beside, PathBuf::from);
     let path = root.join(name);
