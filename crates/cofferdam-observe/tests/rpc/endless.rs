@@ -18,7 +18,7 @@ use crate::support::{
 };
 
 /// Worlds per test run, unless `COFFERDAM_WORLDS` says `first..last`.
-const SEEDS: std::ops::Range<u64> = 0..12;
+const SEEDS: std::ops::Range<u64> = 0..16;
 /// Things that happen in each.
 const STEPS: u32 = 60;
 
