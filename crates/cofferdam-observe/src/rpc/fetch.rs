@@ -22,10 +22,11 @@ const BY_HASH: &str = "eth_getBlockByHash";
 const RECEIPTS: &str = "eth_getBlockReceipts";
 pub(crate) const TRACE: &str = "debug_traceBlockByHash";
 
-/// A block whose receipts are still to be fetched.
+/// A block whose receipts may still be to be fetched.
 pub(crate) struct Fetched {
     block: RpcBlock,
     raw: Box<RawValue>,
+    receipts: Option<Vec<RpcReceipt>>,
 }
 
 impl Fetched {
@@ -75,7 +76,7 @@ impl Fetcher<'_> {
             return Err(self.endpoint.contradicted(method, text));
         }
         self.hashes_to(method, &raw, block.hash)?;
-        Ok(Some(Fetched { block, raw }))
+        Ok(Some(Fetched { block, raw, receipts: None }))
     }
 
     /// The header of the block with `hash`.
@@ -118,16 +119,40 @@ impl Fetcher<'_> {
         check::header(raw.get(), hash).map_err(|reason| self.endpoint.contradicted(method, reason))
     }
 
+    /// The block that is wanted and, at the same time, the receipts of block `announced`, which it
+    /// probably is: half the way to a block that was announced.
+    pub(crate) async fn block_with_receipts(
+        &self,
+        wanted: Wanted,
+        announced: B256,
+    ) -> Result<Option<Fetched>, RpcFault> {
+        // Without the block its receipts are of no use: they are not waited for then.
+        let receipts = async { Ok(self.receipts(announced).await) };
+        let (block, receipts) =
+            futures_util::future::try_join(self.block(wanted), receipts).await?;
+        let Some(mut fetched) = block else { return Ok(None) };
+        if fetched.block.hash == announced {
+            fetched.receipts = Some(receipts?);
+        }
+        Ok(Some(fetched))
+    }
+
     /// Adds receipts and, if wanted, traces.
     pub(crate) async fn complete(&self, fetched: Fetched) -> Result<Observation, RpcFault> {
-        let Fetched { block, raw } = fetched;
+        let Fetched { block, raw, receipts } = fetched;
         // The text is no longer needed and may be megabytes.
         drop(raw);
         let hash = block.hash;
         // Without transactions there is nothing to ask for; the empty root is checked below.
         let empty = block.transactions.is_empty();
         let (receipts, traces) = futures_util::future::join(
-            async { if empty { Ok(Vec::new()) } else { self.receipts(hash).await } },
+            async {
+                match receipts {
+                    Some(receipts) => Ok(receipts),
+                    None if empty => Ok(Vec::new()),
+                    None => self.receipts(hash).await,
+                }
+            },
             async {
                 let wanted = self.options.traces == TracePolicy::Node && !self.without_traces;
                 if empty || !wanted { Ok(None) } else { self.traces(hash).await }

@@ -1,6 +1,9 @@
 //! [`StateReader`] over JSON-RPC: view calls, slots, balances and code hashes, in batches.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use alloy_primitives::{B256, Bytes, U256, keccak256};
 use cofferdam_core::{
@@ -10,7 +13,7 @@ use cofferdam_core::{
 };
 use serde_json::{Value, json, value::RawValue};
 
-use super::{endpoint::Endpoint, fault::RpcFault, pool::EndpointPool};
+use super::{endpoint::Endpoint, fault::RpcFault, pool::EndpointPool, race::race};
 
 /// Most reads in one batch.
 const BATCH_MAX: usize = 200;
@@ -36,33 +39,45 @@ impl RpcReader {
         block: &BlockRef,
         reads: &[StateRead],
     ) -> Result<Vec<Answer>, SourceError> {
-        let mut answers = vec![Answer::Unavailable; reads.len()];
-        let mut open: Vec<usize> = (0..reads.len()).collect();
-        let (mut any, mut last) = (open.is_empty(), None);
-        for endpoint in self.pool.in_order(block.number) {
-            if open.is_empty() {
-                break;
-            }
-            match self.ask(&endpoint, block.hash, reads, &open).await {
+        if reads.is_empty() {
+            return Ok(Vec::new());
+        }
+        // What one node cannot tell, another may: each is asked for what is open when it is asked.
+        let answers = Mutex::new(vec![Answer::Unavailable; reads.len()]);
+        let locked = || answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_open = |it: &(usize, &Answer)| *it.1 == Answer::Unavailable;
+        let ask = |endpoint: Arc<Endpoint>| -> Boxed<'_, _> {
+            let open: Vec<_> = locked().iter().enumerate().filter(is_open).map(|it| it.0).collect();
+            Box::pin(async move {
+                let found = self.ask(&endpoint, block.hash, reads, &open).await;
+                found.map(|it| open.into_iter().zip(it).collect::<Vec<_>>())
+            })
+        };
+        let (mut any, mut last) = (false, None);
+        let judge =
+            |endpoint: Arc<Endpoint>, found: Result<Vec<(usize, Answer)>, RpcFault>| match found {
                 Ok(found) => {
                     any = true;
                     endpoint.note_success();
-                    for (index, answer) in open.iter().zip(found) {
-                        if let Some(slot) = answers.get_mut(*index) {
+                    let mut answers = locked();
+                    for (index, answer) in found {
+                        if let Some(slot) = answers.get_mut(index)
+                            && *slot == Answer::Unavailable
+                        {
                             *slot = answer;
                         }
                     }
-                    // What one node cannot tell, another may.
-                    open.retain(|it| answers.get(*it) == Some(&Answer::Unavailable));
+                    (!answers.contains(&Answer::Unavailable)).then_some(())
                 }
                 Err(fault) => {
                     endpoint.note_fault(&fault);
                     last = Some(fault);
+                    None
                 }
-            }
-        }
+            };
+        race(self.pool.in_order(block.number), "state", ask, judge).await;
         if any {
-            return Ok(answers);
+            return Ok(answers.into_inner().unwrap_or_else(PoisonError::into_inner));
         }
         let source = last.map_or_else(|| "no endpoint".into(), |it| Box::new(it) as _);
         Err(SourceError::Unavailable { what: format!("state at block {}", block.number), source })

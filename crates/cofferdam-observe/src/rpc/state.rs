@@ -13,14 +13,17 @@ use std::{
 use alloy_primitives::{Address, B256, Bytes, U64, U256, keccak256};
 use cofferdam_core::{
     BlockRef,
-    ports::{AccountState, Cause, SourceError, StateError, StateSource},
+    ports::{AccountState, Boxed, Cause, SourceError, StateError, StateSource},
 };
 use lru::LruCache;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json, value::RawValue};
 use tokio::sync::mpsc;
 
-use super::{endpoint::Endpoint, fault::RpcFault, pool::EndpointPool, reader::word, wire::RpcHead};
+use super::{
+    endpoint::Endpoint, fault::RpcFault, pool::EndpointPool, race::race, reader::word,
+    wire::RpcHead,
+};
 
 /// Cached accounts and slots over all blocks, about 200 bytes each; code is shared.
 const CACHE_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(199_999);
@@ -186,19 +189,22 @@ async fn find(
     limit: Duration,
 ) -> Result<Found, Cause> {
     let mut last: Cause = "no endpoint".into();
-    for endpoint in pool.in_order(block.number) {
-        match find_at(&endpoint, block, question, limit).await {
-            Ok(found) => {
-                endpoint.note_success();
-                return Ok(found);
-            }
-            Err(fault) => {
-                endpoint.note_fault(&fault);
-                last = fault.into();
-            }
+    let ask = |endpoint: Arc<Endpoint>| -> Boxed<'_, _> {
+        Box::pin(async move { find_at(&endpoint, block, question, limit).await })
+    };
+    let judge = |endpoint: Arc<Endpoint>, found: Result<Found, RpcFault>| match found {
+        Ok(found) => {
+            endpoint.note_success();
+            Some(found)
         }
-    }
-    Err(last)
+        Err(fault) => {
+            endpoint.note_fault(&fault);
+            last = fault.into();
+            None
+        }
+    };
+    let found = race(pool.in_order(block.number), "state", ask, judge).await;
+    found.ok_or(last)
 }
 
 async fn find_at(

@@ -48,7 +48,11 @@ pub(crate) async fn step(
 ) -> Result<Step, Hold> {
     let wanted = cursor.wanted();
     let walk = Walkback { fetcher, cursor, reorg_blocks_max };
-    let Some(fetched) = fetcher.block(wanted).await.map_err(Hold::Fault)? else {
+    let fetched = match announced(fetcher.endpoint, cursor) {
+        Some(hash) => fetcher.block_with_receipts(wanted, hash).await,
+        None => fetcher.block(wanted).await,
+    };
+    let Some(fetched) = fetched.map_err(Hold::Fault)? else {
         let looks = wanted.hash.is_none();
         return if looks { walk.same_height_fork().await } else { Ok(Step::Absent) };
     };
@@ -59,6 +63,16 @@ pub(crate) async fn step(
     }
     let branch = walk.back(number, hash, Some(parent)).await?;
     Ok(Step::Fork(Fork { branch, longer: true }))
+}
+
+/// The hash of the block that is wanted, if `endpoint` told of it and nothing speaks against it.
+fn announced(endpoint: &Endpoint, cursor: &Cursor) -> Option<B256> {
+    let wanted = cursor.wanted();
+    let told = endpoint.with_health(|it| it.told_of(wanted.number?))?;
+    match wanted.hash {
+        Some(hash) => Some(hash),
+        None => cursor.continues(told.hash, told.parent).then_some(told.hash),
+    }
 }
 
 async fn complete(fetcher: Fetcher<'_>, fetched: Fetched) -> Result<Step, Hold> {

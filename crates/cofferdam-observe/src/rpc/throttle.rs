@@ -40,27 +40,27 @@ impl Throttle {
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
     highest: u64,
+    tip: u64,
     count: u32,
     last: Option<Instant>,
 }
 
 impl Turns {
-    /// Whether to turn to another branch now; if too often, then only `pause` after the last time.
-    pub(crate) fn admit(&mut self, pause: Duration, now: Instant) -> bool {
+    /// Whether to turn to another branch now; if that was done too often, then only `pause` after the
+    /// last time.
+    pub(crate) fn admit(&self, pause: Duration, now: Instant) -> bool {
         let waits = self.last.is_some_and(|it| now.duration_since(it) < pause);
-        if self.count >= TURNS_MAX && waits {
-            return false;
-        }
-        self.count = self.count.saturating_add(1);
-        self.last = Some(now);
-        true
+        self.count < TURNS_MAX || !waits
     }
 
-    /// Notes a delivered block.
-    pub(crate) fn delivered(&mut self, number: u64) {
+    /// Notes a delivered block, which replaces another one if it is no higher than the last.
+    pub(crate) fn delivered(&mut self, number: u64, now: Instant) {
         if number > self.highest {
             (self.highest, self.count) = (number, 0);
+        } else if number <= self.tip {
+            (self.count, self.last) = (self.count.saturating_add(1), Some(now));
         }
+        self.tip = number;
     }
 }
 
@@ -91,12 +91,15 @@ mod tests {
     fn turns_that_bring_no_higher_block_become_rare() {
         let (mut turns, now) = (Turns::default(), Instant::now());
         let pause = Duration::from_secs(3);
-        turns.delivered(7);
-        let admitted = (0..9).filter(|it| turns.admit(pause, now + Duration::from_secs(*it)));
-        assert_eq!(admitted.count(), 3 + 2);
-        turns.delivered(7);
-        assert!(!turns.admit(pause, now + Duration::from_secs(9)));
-        turns.delivered(8);
-        assert!(turns.admit(pause, now + Duration::from_secs(9)));
+        turns.delivered(7, now);
+        for _ in 0..3 {
+            assert!(turns.admit(pause, now));
+            turns.delivered(6, now);
+            turns.delivered(7, now);
+        }
+        assert!(!turns.admit(pause, now + Duration::from_secs(2)));
+        assert!(turns.admit(pause, now + Duration::from_secs(3)));
+        turns.delivered(8, now);
+        assert!(turns.admit(pause, now));
     }
 }

@@ -320,7 +320,7 @@ impl Walk {
             return Round::Closed;
         }
         self.cursor.delivered(number, hash, parent);
-        self.turns.delivered(number);
+        self.turns.delivered(number, Instant::now());
         self.trace_failures = 0;
         self.blind.clear();
         let best = self.pool.best_head().unwrap_or_default();

@@ -18,7 +18,7 @@ use crate::support::{
 };
 
 /// Worlds per test run, unless `COFFERDAM_WORLDS` says `first..last`.
-const SEEDS: std::ops::Range<u64> = 0..12;
+const SEEDS: std::ops::Range<u64> = 0..16;
 /// Things that happen in each.
 const STEPS: u32 = 60;
 
@@ -61,7 +61,11 @@ fn fault(dice: &mut Dice, height: u64) -> Fault {
         9 => Fault::NotJson(RECEIPTS),
         10 => Fault::Stale(height.saturating_sub(dice.roll(3))),
         11 => Fault::Lag(1 + dice.roll(4).min(height.saturating_sub(1))),
-        12 => Fault::Lie(RECEIPTS, |it| it[0]["logs"] = json!([])),
+        12 => Fault::Lie(RECEIPTS, |it| {
+            if let Some(first) = it.get_mut(0) {
+                first["logs"] = json!([]);
+            }
+        }),
         13 => Fault::Lie(BLOCK, |it| it["receiptsRoot"] = json!(format!("0x{}", "22".repeat(32)))),
         _ => Fault::Mute,
     }

@@ -132,6 +132,25 @@ async fn a_subscribed_block_costs_two_requests_however_many_endpoints_there_are(
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_announced_block_is_there_after_one_round_trip() {
+    let node = Node::new();
+    node.chain(|it| it.mine(1));
+    let mut source = source_over(vec![node.pushing("node").await], defaults(), None);
+    assert_eq!(block(&mut source).await.block.number, 1);
+    *node.shared.delay.lock().unwrap() = Duration::from_millis(100);
+    for number in 2..=5 {
+        let before = node.all_calls().len();
+        node.chain(|it| it.mine(2));
+        let began = Instant::now();
+        node.push_head();
+        assert_eq!(block(&mut source).await.block.number, number);
+        assert!(began.elapsed() < Duration::from_millis(110), "{:?}", began.elapsed());
+        assert_eq!(node.all_calls().len(), before + 2);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pause_that_is_asked_for_is_kept_to() {
     let node = Node::new();
     node.chain(|it| it.mine_many(2, 1));

@@ -8,7 +8,7 @@ use cofferdam_core::{
     ports::{StateError, StateReader, StateSource},
     read::{Answer, StateRead},
 };
-use cofferdam_observe::rpc::{RpcReader, RpcStates};
+use cofferdam_observe::rpc::{EndpointPool, RpcReader, RpcStates};
 use serde_json::json;
 
 use crate::support::{
@@ -75,6 +75,21 @@ async fn what_one_node_lacks_is_asked_of_the_next() {
     let answers = reader.read(&head(&archive), &reads()).await.unwrap();
     assert_eq!(answers[2], Answer::of(U256::from(9)));
     assert_eq!(archive.calls("eth_call"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_hangs_is_overtaken_by_the_next() {
+    let hanging = Node::new();
+    let good = Node::of(hanging.shared_chain());
+    hanging.set_fault(Fault::HangAll);
+    good.answer("eth_getBalance", json!("0x9"));
+    let endpoints = vec![hanging.asked("bad"), good.asked("good")];
+    let pool = EndpointPool::of(CHAIN, endpoints).unwrap();
+    let reader = RpcReader::new(pool, Duration::from_secs(30));
+    let began = tokio::time::Instant::now();
+    let reads = [StateRead::Balance(Address::repeat_byte(1))];
+    assert_eq!(reader.read(&head(&good), &reads).await.unwrap(), [Answer::of(U256::from(9))]);
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
