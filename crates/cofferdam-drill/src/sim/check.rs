@@ -201,7 +201,7 @@ impl Check {
             return Err("an order went out after it was over".to_owned());
         }
         self.released(order.key, kind, now, order.decided_at, order.autonomy)?;
-        self.grounded(order.incident, kind, engine, chains)?;
+        self.grounded(it, kind, engine, chains)?;
         self.single(order.key, &order.action, order.incident, engine)
     }
 
@@ -231,7 +231,7 @@ impl Check {
     /// What it rests on is settled enough, and seen by enough endpoints.
     fn grounded(
         &self,
-        incident: IncidentId,
+        it: &Dispatch,
         kind: Kind,
         engine: &Engine,
         chains: &[Chain],
@@ -239,7 +239,7 @@ impl Check {
         let state = engine.state();
         let quorum = if kind.self_expiring() { 1 } else { 2 };
         let mut why = "an order went out without a finding";
-        for finding in findings(state, incident) {
+        for finding in findings(state, it.order.incident) {
             let Some(chain) = chains.iter().find(|it| it.id == finding.block.chain) else {
                 continue;
             };
@@ -253,7 +253,8 @@ impl Check {
             let settled = match kind.stage() {
                 Stage::Pending => pending || on_branch(&finding.block),
                 Stage::Provisional => !pending && on_branch(&finding.block),
-                Stage::Final => !pending && on_branch(&finding.block) && deep,
+                // Once final, final: these chains reorganise deeper than their finality.
+                Stage::Final => !pending && on_branch(&finding.block) && (deep || it.attempt > 1),
             };
             if !settled {
                 why = "an order went out before what it rests on was settled";
@@ -283,7 +284,11 @@ impl Check {
         let cause: BTreeSet<FindingId> = findings(state, incident).map(|it| it.id).collect();
         for (other, (name, theirs)) in &self.causes {
             let open = !self.over.contains(other) && !self.vetoed.contains(other);
-            let same = name == action && !theirs.is_disjoint(&cause);
+            // One that was lost beside its journal write is known to nobody: other evidence may by
+            // now have opened the incident. The same evidence makes the same order.
+            let lost = !self.intents.contains_key(other);
+            let shared = if lost { *theirs == cause } else { !theirs.is_disjoint(&cause) };
+            let same = name == action && shared;
             if *other != key && open && same {
                 return Err(format!(
                     "orders {} and {} do the same for the same evidence",

@@ -8,7 +8,7 @@ use cofferdam_core::{
 
 use super::{
     Step,
-    alert::{Note, blind_thread, finding_thread},
+    alert::{Note, finding_thread},
 };
 use crate::{
     Effect, Fetched,
@@ -50,6 +50,7 @@ impl Step<'_> {
             Place::TooDeep => return self.on_too_deep(block),
         }
         self.sight(block);
+        self.displace(block);
         observation.stage = Stage::Provisional;
         let mut memos = Vec::new();
         for (entity, value) in holdings::observed(&self.engine.plan, &observation) {
@@ -141,8 +142,6 @@ impl Step<'_> {
             return;
         }
         self.record(Record::Sighted { chain, at: block.number });
-        let text = format!("{chain}: sight is back at block {}", block.number);
-        self.tell(Note::of(Severity::High, AlertKind::Resolved, blind_thread(chain), text));
     }
 
     /// A branch that leaves ours below the oldest block we can undo. Nothing but a person can say
@@ -178,7 +177,7 @@ impl Step<'_> {
     }
 
     /// Findings that rest on blocks which may still go, in such blocks.
-    fn provisional(&self, gone: impl Fn(&BlockRef) -> bool) -> Vec<FindingId> {
+    pub(super) fn provisional(&self, gone: impl Fn(&BlockRef) -> bool) -> Vec<FindingId> {
         let findings = self.engine.state.findings.values().map(|it| &it.finding);
         let hit = findings.filter(|it| it.stage > Stage::Pending && gone(&it.block));
         hit.map(|it| it.id).collect()
@@ -186,7 +185,7 @@ impl Step<'_> {
 
     /// Orders whose effect was seen in a block that is gone: what the chain says of them is asked
     /// again.
-    fn reopen_orders(&mut self, gone: impl Fn(&BlockRef) -> bool) {
+    pub(super) fn reopen_orders(&mut self, gone: impl Fn(&BlockRef) -> bool) {
         let undone = |it: &&crate::OrderState| matches!(&it.outcome, Some(Outcome::Effective { block, .. }) if gone(block));
         let orders = self.engine.state.orders.values().filter(undone);
         let orders: Vec<_> = orders.map(|it| (it.order.key, it.order.incident)).collect();
@@ -234,7 +233,7 @@ impl Step<'_> {
     }
 
     /// Takes back a finding, and tells whoever was told of it.
-    fn retract(&mut self, id: FindingId, because: String) {
+    pub(super) fn retract(&mut self, id: FindingId, because: String) {
         let Some(known) = self.engine.state.findings.get(&id) else { return };
         let (incident, thread) = (known.incident, finding_thread(&known.finding));
         self.record(Record::Retracted { finding: id, because: because.clone() });
@@ -251,7 +250,7 @@ impl Step<'_> {
         self.retract_from(incident, &because);
     }
 
-    fn retract_from(&mut self, incident: IncidentId, because: &str) {
+    pub(super) fn retract_from(&mut self, incident: IncidentId, because: &str) {
         let Some(it) = self.engine.state.incidents.get(&incident).filter(|it| !closed(it.state))
         else {
             return;

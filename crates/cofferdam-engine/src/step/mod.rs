@@ -5,6 +5,7 @@ mod block;
 mod deliver;
 mod order;
 mod respond;
+mod resume;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +27,7 @@ pub(crate) struct Step<'a> {
 pub(crate) fn step(engine: &mut Engine, now: Timestamp, input: Input) -> Vec<Effect> {
     let mut it =
         Step { engine, now, effects: Vec::new(), touched: BTreeSet::new(), held: BTreeMap::new() };
+    it.take_up();
     match input {
         Input::Block(observation) => it.on_block(observation),
         Input::Pending(observation) => it.on_pending(&observation),

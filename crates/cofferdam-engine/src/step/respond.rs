@@ -25,12 +25,13 @@ impl Step<'_> {
                 it.finding.stage < finding.stage
                     || (it.finding.stage == finding.stage && it.finding.block != finding.block)
             });
-            if !news {
-                continue;
-            }
             let attached = known.and_then(|it| it.incident);
-            self.record(Record::Found { finding: finding.clone() });
+            if news {
+                self.record(Record::Found { finding: finding.clone() });
+            }
+            // What is known may still lack its incident, if a write was torn; else this changes nothing.
             match finding.class {
+                Class::Blind | Class::Defence if !news && self.is_told(&finding) => {}
                 Class::Blind | Class::Defence => self.tell_finding(&finding),
                 Class::Damage | Class::Control | Class::Suspicion => {
                     self.attach(&finding, attached)
@@ -140,6 +141,10 @@ impl Step<'_> {
         let because = "what opened it is back".to_owned();
         self.record(Record::IncidentMoved { incident: id, state, because });
         Some(id)
+    }
+
+    fn is_told(&self, finding: &Finding) -> bool {
+        self.engine.state.outbox.threads.contains_key(&finding_thread(finding))
     }
 
     /// Tells of a finding that belongs to no incident.
@@ -309,7 +314,9 @@ impl Step<'_> {
         let orders = incident.orders.iter().filter_map(|key| self.engine.state.orders.get(key));
         let max = self.engine.limits.orders_failed_max;
         orders
-            .filter(|it| !it.failed() || self.failed_orders(incident.id, &it.order.action) >= max)
+            .filter(|it| {
+                !it.came_to_nothing() || self.failed_orders(incident.id, &it.order.action) >= max
+            })
             .map(|it| it.order.action.clone())
             .collect()
     }
