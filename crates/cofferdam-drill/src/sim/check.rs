@@ -34,6 +34,9 @@ pub(crate) struct Check {
     delivered: BTreeSet<(AlertId, String)>,
     /// By chain: the blocks that were evaluated and not reorganised out.
     trails: BTreeMap<ChainId, Vec<BlockRef>>,
+    /// By chain: the highest and the first block ever evaluated.
+    tops: BTreeMap<ChainId, u64>,
+    pub(crate) first: BTreeMap<ChainId, u64>,
     /// By chain: where evaluation begins again after a branch was accepted.
     resume: BTreeMap<ChainId, u64>,
     /// What each order that went out rested on.
@@ -53,8 +56,6 @@ impl Check {
             }
             Record::Reorged { to, .. } => self.reorged(*to)?,
             Record::ForkAccepted { chain, from, .. } => {
-                let trail = self.trails.entry(*chain).or_default();
-                trail.clear();
                 self.resume.insert(*chain, *from);
             }
             Record::IncidentOpened { incident } => {
@@ -115,15 +116,22 @@ impl Check {
     /// No block is skipped and the cursor never moves but to a child or along a branch.
     fn evaluated(&mut self, block: BlockRef) -> Result<(), String> {
         let trail = self.trails.entry(block.chain).or_default();
-        let resume = self.resume.remove(&block.chain);
-        match (trail.last(), resume) {
-            (Some(head), _) if head.hash != block.parent || head.number + 1 != block.number => {
+        let top = self.tops.entry(block.chain).or_default();
+        *top = block.number.max(*top);
+        if let Some(from) = self.resume.remove(&block.chain) {
+            // After a branch was accepted: on something that was evaluated, else where it was said.
+            match trail.iter().rposition(|it| it.hash == block.parent) {
+                Some(at) => trail.truncate(at + 1),
+                None if block.number == from => trail.clear(),
+                None => return Err(format!("block {} is not where we began anew", block.number)),
+            }
+        }
+        match trail.last() {
+            Some(head) if head.hash != block.parent || head.number + 1 != block.number => {
                 Err(format!("block {} was evaluated after block {}", block.number, head.number))
             }
-            (None, Some(from)) if from != block.number => {
-                Err(format!("block {} was evaluated instead of block {from}", block.number))
-            }
             _ => {
+                self.first.entry(block.chain).or_insert(block.number);
                 trail.push(block);
                 Ok(())
             }
@@ -248,7 +256,8 @@ impl Check {
                 head.and_then(|head| chain.find(head.hash))
                     .is_some_and(|at| chain.is_ancestor(it.hash, at))
             };
-            let deep = head.map_or(0, |it| it.number) >= finding.block.number + FINALITY_BLOCKS;
+            let top = self.tops.get(&chain.id).copied().unwrap_or(0);
+            let deep = top >= finding.block.number + FINALITY_BLOCKS;
             let pending = finding.stage == Stage::Pending;
             let settled = match kind.stage() {
                 Stage::Pending => pending || on_branch(&finding.block),

@@ -11,7 +11,7 @@ use super::{
     alert::{Note, finding_thread},
 };
 use crate::{
-    Effect, Fetched,
+    ChainView, Effect, Fetched,
     apply::closed,
     holdings::{self, HOLDINGS_KEY},
 };
@@ -78,11 +78,7 @@ impl Step<'_> {
     fn place(&self, block: BlockRef) -> Place {
         let Some(view) = self.engine.state.chains.get(&block.chain.0) else { return Place::Next };
         let Some(head) = view.trail.back().map(|it| it.block) else {
-            return match view.resume_at {
-                Some(from) if block.number > from => Place::Gap { from },
-                Some(from) if block.number < from => Place::Known,
-                _ => Place::Next,
-            };
+            return place_without_cursor(view, block);
         };
         if block.parent == head.hash && block.number == head.number + 1 {
             return Place::Next;
@@ -160,7 +156,8 @@ impl Step<'_> {
     /// evaluated from where ours began.
     pub(super) fn on_accept_fork(&mut self, chain: ChainId, by: String) {
         let Some(view) = self.engine.state.chains.get(&chain.0) else { return };
-        let Some(from) = view.trail.front().map(|it| it.block.number) else { return };
+        let oldest = view.ancestors.front().or(view.trail.front().map(|it| &it.block));
+        let Some(from) = oldest.map(|it| it.number) else { return };
         let rules: Vec<String> = view.memos.keys().cloned().collect();
         let ids = self.provisional(|it| it.chain == chain && it.number >= from);
         self.reopen_orders(|it| it.chain == chain && it.number >= from);
@@ -331,5 +328,21 @@ impl Step<'_> {
         for id in ids {
             self.retract(id, "its transaction was never included".to_owned());
         }
+    }
+}
+
+/// Where the first block after an accepted branch may stand: on an ancestor that we know, else at the
+/// place where we begin anew.
+fn place_without_cursor(view: &ChainView, block: BlockRef) -> Place {
+    let oldest = view.ancestors.front().map(|it| it.number);
+    match (oldest, view.resume_at) {
+        (Some(_), _) if view.ancestors.iter().any(|it| it.hash == block.hash) => Place::Known,
+        (Some(_), _) if view.ancestors.iter().any(|it| it.hash == block.parent) => Place::Next,
+        (Some(oldest), _) if block.number > oldest + 1 => Place::Gap { from: oldest + 1 },
+        (Some(oldest), _) if block.number < oldest => Place::Known,
+        (Some(_), _) => Place::TooDeep,
+        (None, Some(from)) if block.number > from => Place::Gap { from },
+        (None, Some(from)) if block.number < from => Place::Known,
+        (None, _) => Place::Next,
     }
 }

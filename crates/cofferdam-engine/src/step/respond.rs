@@ -123,14 +123,22 @@ impl Step<'_> {
         }
     }
 
-    /// The incident that this very evidence opened before it was taken back, opened again: what was
-    /// ordered for it may be on its way.
+    /// The incident that this very evidence opened before it was taken back, or one of the entity whose
+    /// order is still on its way, opened again: a second order would do the same.
     fn reopen_incident(&mut self, finding: &Finding) -> Option<IncidentId> {
-        let id = Self::incident_id(finding, 0);
-        let known = self.engine.state.incidents.get(&id)?;
-        if known.state != IncidentState::FalseAlarm || !known.findings.is_empty() {
-            return None;
-        }
+        let state = &self.engine.state;
+        let out = |it: &OrderKey| {
+            state.orders.get(it).is_some_and(|it| it.outcome.is_none() && it.attempts > 0)
+        };
+        let emptied = |it: &&Incident| {
+            it.state == IncidentState::FalseAlarm
+                && it.findings.is_empty()
+                && it.entity == finding.entity
+        };
+        let same = state.incidents.get(&Self::incident_id(finding, 0)).filter(emptied);
+        let mut emptied = state.incidents.values().filter(emptied);
+        let known = same.or_else(|| emptied.find(|it| it.orders.iter().any(out)))?;
+        let id = known.id;
         let orders = known.orders.iter().filter_map(|it| self.engine.state.orders.get(it));
         let worth = |it: &crate::OrderState| match &it.outcome {
             Some(Outcome::Effective { .. }) => IncidentState::Contained,
