@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use cofferdam_core::{
-    BlockRef, Finding, FindingId, Record, Stage, Timestamp,
+    BlockRef, ChainId, Finding, FindingId, Record, Stage, Timestamp,
     incident::IncidentState,
     order::Outcome,
     plan::{Autonomy, Plan},
@@ -15,6 +15,9 @@ use crate::{
     Limits, Outbox,
     state::{Blindness, FindingState, OrderState, Release, State, Trail},
 };
+
+/// Blocks below the trail that are remembered, as a multiple of the depth that can be undone.
+const ANCESTORS_PER_DEPTH: u64 = 2;
 
 /// Folds `record`, appended at `at`, into `state`.
 pub(crate) fn apply(
@@ -30,12 +33,7 @@ pub(crate) fn apply(
             block_evaluated(state, plan, limits, (*block, *witnesses), memos);
         }
         Record::Vouched { block, witnesses } => vouch(state, *block, *witnesses),
-        Record::ForkAccepted { chain, from, .. } => {
-            let view = state.chain_mut(*chain);
-            view.trail.clear();
-            view.memos.clear();
-            view.resume_at = Some(*from);
-        }
+        Record::ForkAccepted { chain, from, .. } => fork_accepted(state, *chain, *from),
         Record::Reorged { to, .. } => reorged(state, *to),
         Record::Found { finding } => found(state, at, finding),
         Record::Retracted { finding, .. } => retracted(state, finding),
@@ -202,14 +200,35 @@ fn block_evaluated(
         undo.push((key.clone(), chain.memos.insert(key.clone(), memo.clone())));
     }
     chain.resume_at = None;
+    if chain.trail.is_empty() {
+        // The first block after a branch was accepted: what it does not rest on is not the chain.
+        while chain.ancestors.back().is_some_and(|it| it.hash != block.parent) {
+            chain.ancestors.pop_back();
+        }
+    }
     chain.trail.push_back(Trail { block, undo, witnesses });
     let config = plan.chains.iter().find(|it| it.id == block.chain);
     let depth = config.map_or(64, |it| it.reorg_blocks_max).saturating_add(1);
     while chain.trail.len() as u64 > depth {
-        chain.trail.pop_front();
+        chain.ancestors.extend(chain.trail.pop_front().map(|it| it.block));
+    }
+    while chain.ancestors.len() as u64 > depth.saturating_mul(ANCESTORS_PER_DEPTH) {
+        chain.ancestors.pop_front();
     }
     vouch(state, block, witnesses);
     prune(state, plan, limits, block);
+}
+
+/// Without ancestors, or when a second branch leaves even those, evaluation begins at `from`.
+fn fork_accepted(state: &mut State, chain: ChainId, from: u64) {
+    let view = state.chain_mut(chain);
+    let rests = !view.trail.is_empty() && !view.ancestors.is_empty();
+    if !rests {
+        view.ancestors.clear();
+        view.resume_at = Some(from);
+    }
+    view.trail.clear();
+    view.memos.clear();
 }
 
 /// Who vouches for a block vouches for its ancestors: its hash contains theirs, and theirs contain

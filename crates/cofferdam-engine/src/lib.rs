@@ -219,6 +219,8 @@ pub struct Engine {
     offered: BTreeMap<(u64, usize), Timestamp>,
     /// What was last asked for again, by chain. Not lasting: what is not there is asked for again.
     fetched: BTreeMap<ChainId, Fetched>,
+    /// Whether the next step is the first one after a restart.
+    restored: bool,
 }
 
 /// A request for blocks, and when it was made.
@@ -248,6 +250,7 @@ impl Engine {
             in_flight: BTreeMap::new(),
             offered: BTreeMap::new(),
             fetched: BTreeMap::new(),
+            restored: false,
         })
     }
 

@@ -59,6 +59,7 @@ impl Engine {
             apply(&mut engine.state, &engine.plan, &engine.limits, entry.at, &entry.record);
         }
         engine.recall_rules();
+        engine.restored = true;
         Ok(engine)
     }
 

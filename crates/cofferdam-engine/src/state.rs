@@ -45,6 +45,10 @@ pub struct ChainView {
     pub memos: BTreeMap<String, Memo>,
     /// Set while we cannot look.
     pub blind: Option<Blindness>,
+    /// Blocks below the trail, oldest first: they cannot be undone, but a deep branch that is accepted
+    /// is found to begin among them.
+    #[serde(default)]
+    pub ancestors: VecDeque<BlockRef>,
     /// The first block to be evaluated when there is no cursor: nothing before the first start, and
     /// where our old branch began after another one was accepted.
     #[serde(default)]

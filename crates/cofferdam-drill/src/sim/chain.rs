@@ -190,6 +190,13 @@ impl Chain {
     }
 }
 
+impl Block {
+    /// Whether an attack in it took something.
+    pub(crate) fn took(&self) -> bool {
+        self.attacks.iter().any(|it| it.taken > 0)
+    }
+}
+
 /// A random word, for hashes.
 pub(crate) fn word(rng: &mut Rng) -> B256 {
     let mut out = B256::ZERO;

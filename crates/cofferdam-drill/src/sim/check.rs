@@ -34,6 +34,9 @@ pub(crate) struct Check {
     delivered: BTreeSet<(AlertId, String)>,
     /// By chain: the blocks that were evaluated and not reorganised out.
     trails: BTreeMap<ChainId, Vec<BlockRef>>,
+    /// By chain: the highest and the first block ever evaluated.
+    tops: BTreeMap<ChainId, u64>,
+    pub(crate) first: BTreeMap<ChainId, u64>,
     /// By chain: where evaluation begins again after a branch was accepted.
     resume: BTreeMap<ChainId, u64>,
     /// What each order that went out rested on.
@@ -53,8 +56,6 @@ impl Check {
             }
             Record::Reorged { to, .. } => self.reorged(*to)?,
             Record::ForkAccepted { chain, from, .. } => {
-                let trail = self.trails.entry(*chain).or_default();
-                trail.clear();
                 self.resume.insert(*chain, *from);
             }
             Record::IncidentOpened { incident } => {
@@ -115,15 +116,22 @@ impl Check {
     /// No block is skipped and the cursor never moves but to a child or along a branch.
     fn evaluated(&mut self, block: BlockRef) -> Result<(), String> {
         let trail = self.trails.entry(block.chain).or_default();
-        let resume = self.resume.remove(&block.chain);
-        match (trail.last(), resume) {
-            (Some(head), _) if head.hash != block.parent || head.number + 1 != block.number => {
+        let top = self.tops.entry(block.chain).or_default();
+        *top = block.number.max(*top);
+        if let Some(from) = self.resume.remove(&block.chain) {
+            // After a branch was accepted: on something that was evaluated, else where it was said.
+            match trail.iter().rposition(|it| it.hash == block.parent) {
+                Some(at) => trail.truncate(at + 1),
+                None if block.number == from => trail.clear(),
+                None => return Err(format!("block {} is not where we began anew", block.number)),
+            }
+        }
+        match trail.last() {
+            Some(head) if head.hash != block.parent || head.number + 1 != block.number => {
                 Err(format!("block {} was evaluated after block {}", block.number, head.number))
             }
-            (None, Some(from)) if from != block.number => {
-                Err(format!("block {} was evaluated instead of block {from}", block.number))
-            }
             _ => {
+                self.first.entry(block.chain).or_insert(block.number);
                 trail.push(block);
                 Ok(())
             }
@@ -201,7 +209,7 @@ impl Check {
             return Err("an order went out after it was over".to_owned());
         }
         self.released(order.key, kind, now, order.decided_at, order.autonomy)?;
-        self.grounded(order.incident, kind, engine, chains)?;
+        self.grounded(it, kind, engine, chains)?;
         self.single(order.key, &order.action, order.incident, engine)
     }
 
@@ -231,7 +239,7 @@ impl Check {
     /// What it rests on is settled enough, and seen by enough endpoints.
     fn grounded(
         &self,
-        incident: IncidentId,
+        it: &Dispatch,
         kind: Kind,
         engine: &Engine,
         chains: &[Chain],
@@ -239,7 +247,7 @@ impl Check {
         let state = engine.state();
         let quorum = if kind.self_expiring() { 1 } else { 2 };
         let mut why = "an order went out without a finding";
-        for finding in findings(state, incident) {
+        for finding in findings(state, it.order.incident) {
             let Some(chain) = chains.iter().find(|it| it.id == finding.block.chain) else {
                 continue;
             };
@@ -248,12 +256,14 @@ impl Check {
                 head.and_then(|head| chain.find(head.hash))
                     .is_some_and(|at| chain.is_ancestor(it.hash, at))
             };
-            let deep = head.map_or(0, |it| it.number) >= finding.block.number + FINALITY_BLOCKS;
+            let top = self.tops.get(&chain.id).copied().unwrap_or(0);
+            let deep = top >= finding.block.number + FINALITY_BLOCKS;
             let pending = finding.stage == Stage::Pending;
             let settled = match kind.stage() {
                 Stage::Pending => pending || on_branch(&finding.block),
                 Stage::Provisional => !pending && on_branch(&finding.block),
-                Stage::Final => !pending && on_branch(&finding.block) && deep,
+                // Once final, final: these chains reorganise deeper than their finality.
+                Stage::Final => !pending && on_branch(&finding.block) && (deep || it.attempt > 1),
             };
             if !settled {
                 why = "an order went out before what it rests on was settled";
@@ -283,7 +293,11 @@ impl Check {
         let cause: BTreeSet<FindingId> = findings(state, incident).map(|it| it.id).collect();
         for (other, (name, theirs)) in &self.causes {
             let open = !self.over.contains(other) && !self.vetoed.contains(other);
-            let same = name == action && !theirs.is_disjoint(&cause);
+            // One that was lost beside its journal write is known to nobody: other evidence may by
+            // now have opened the incident. The same evidence makes the same order.
+            let lost = !self.intents.contains_key(other);
+            let shared = if lost { *theirs == cause } else { !theirs.is_disjoint(&cause) };
+            let same = name == action && shared;
             if *other != key && open && same {
                 return Err(format!(
                     "orders {} and {} do the same for the same evidence",

@@ -2,7 +2,7 @@
 
 use cofferdam_core::{AlertKind, incident::IncidentState};
 
-use super::{plan::HELD, world::World};
+use super::{chain::Block, world::World};
 
 impl World<'_> {
     /// What has not ended yet, `None` if everything has.
@@ -28,7 +28,10 @@ impl World<'_> {
                 return Some(format!("{} stands still before block {}", chain.id, head.at.number));
             }
             let entity = format!("vault-{}", at + 1);
-            if head.held < HELD && !head.paused && !self.check.said.contains(&entity) {
+            let first = self.check.first.get(&chain.id).copied().unwrap_or(0);
+            let blocks = chain.canonical_from(first);
+            let taken = |it: &usize| chain.blocks.get(*it).is_some_and(Block::took);
+            if blocks.iter().any(taken) && !head.paused && !self.check.said.contains(&entity) {
                 return Some(format!("the attack on {entity} goes on, and nobody said so"));
             }
         }

@@ -124,24 +124,30 @@ impl Step<'_> {
         (thread.open && thread.text == note.text) || thread.in_window >= limits.repeats_max
     }
 
-    /// Pages for every chain that could not be looked at for as long as the plan allows.
+    /// Pages for every chain that could not be looked at for as long as the plan allows, and closes the
+    /// page of one that can.
     pub(crate) fn page_blindness(&mut self) {
-        let mut pages = Vec::new();
-        for (chain, it) in self.engine.state.blind() {
-            let config = self.engine.plan.chains.iter().find(|it| it.id == chain);
-            let patience = config.map_or(0, |it| it.blind_page_after.0);
-            if self.passed(it.since, patience)
-                && self.engine.state.outbox.open_thread(&blind_thread(chain)).is_none()
-            {
-                pages.push((
-                    chain,
-                    format!("blind since block {} on {chain} because {}", it.from, it.because),
-                ));
+        let mut notes = Vec::new();
+        for config in &self.engine.plan.chains {
+            let (chain, thread) = (config.id, blind_thread(config.id));
+            let view = self.engine.state.chains.get(&chain.0);
+            let paged = self.engine.state.outbox.open_thread(&thread).is_some();
+            match view.and_then(|it| it.blind.as_ref()) {
+                Some(it) if !paged && self.passed(it.since, config.blind_page_after.0) => {
+                    let (from, because) = (it.from, &it.because);
+                    let text = format!("blind since block {from} on {chain} because {because}");
+                    notes.push(Note::of(Severity::Critical, AlertKind::Raised, thread, text));
+                }
+                None if paged => {
+                    let at = self.engine.state.head(chain).map_or(0, |it| it.number);
+                    let text = format!("{chain}: sight is back at block {at}");
+                    notes.push(Note::of(Severity::High, AlertKind::Resolved, thread, text));
+                }
+                _ => {}
             }
         }
-        for (chain, text) in pages {
-            let (severity, kind) = (Severity::Critical, AlertKind::Raised);
-            self.tell(Note::of(severity, kind, blind_thread(chain), text));
+        for note in notes {
+            self.tell(note);
         }
     }
 }

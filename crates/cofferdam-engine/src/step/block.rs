@@ -10,10 +10,10 @@ use cofferdam_core::{
 
 use super::{
     Step,
-    alert::{Note, blind_thread, finding_thread},
+    alert::{Note, finding_thread},
 };
 use crate::{
-    Effect, Fetched,
+    ChainView, Effect, Fetched,
     apply::closed,
     holdings::{self, HOLDINGS_KEY},
 };
@@ -52,6 +52,7 @@ impl Step<'_> {
             Place::TooDeep => return self.on_too_deep(block),
         }
         self.sight(block);
+        self.displace(block);
         observation.stage = Stage::Provisional;
         let mut memos = Vec::new();
         for (entity, value) in holdings::observed(&self.engine.plan, &observation) {
@@ -79,11 +80,7 @@ impl Step<'_> {
     fn place(&self, block: BlockRef) -> Place {
         let Some(view) = self.engine.state.chains.get(&block.chain.0) else { return Place::Next };
         let Some(head) = view.trail.back().map(|it| it.block) else {
-            return match view.resume_at {
-                Some(from) if block.number > from => Place::Gap { from },
-                Some(from) if block.number < from => Place::Known,
-                _ => Place::Next,
-            };
+            return place_without_cursor(view, block);
         };
         if block.parent == head.hash && block.number == head.number + 1 {
             return Place::Next;
@@ -143,8 +140,6 @@ impl Step<'_> {
             return;
         }
         self.record(Record::Sighted { chain, at: block.number });
-        let text = format!("{chain}: sight is back at block {}", block.number);
-        self.tell(Note::of(Severity::High, AlertKind::Resolved, blind_thread(chain), text));
     }
 
     /// A branch that leaves ours below the oldest block we can undo. Nothing but a person can say
@@ -163,7 +158,8 @@ impl Step<'_> {
     /// evaluated from where ours began.
     pub(super) fn on_accept_fork(&mut self, chain: ChainId, by: String) {
         let Some(view) = self.engine.state.chains.get(&chain.0) else { return };
-        let Some(from) = view.trail.front().map(|it| it.block.number) else { return };
+        let oldest = view.ancestors.front().or(view.trail.front().map(|it| &it.block));
+        let Some(from) = oldest.map(|it| it.number) else { return };
         let rules: Vec<String> = view.memos.keys().cloned().collect();
         let ids = self.provisional(|it| it.chain == chain && it.number >= from);
         self.reopen_orders(|it| it.chain == chain && it.number >= from);
@@ -180,7 +176,7 @@ impl Step<'_> {
     }
 
     /// Findings that rest on blocks which may still go, in such blocks.
-    fn provisional(&self, gone: impl Fn(&BlockRef) -> bool) -> Vec<FindingId> {
+    pub(super) fn provisional(&self, gone: impl Fn(&BlockRef) -> bool) -> Vec<FindingId> {
         let findings = self.engine.state.findings.values().map(|it| &it.finding);
         let hit = findings.filter(|it| it.stage > Stage::Pending && gone(&it.block));
         hit.map(|it| it.id).collect()
@@ -188,7 +184,7 @@ impl Step<'_> {
 
     /// Orders whose effect was seen in a block that is gone: what the chain says of them is asked
     /// again.
-    fn reopen_orders(&mut self, gone: impl Fn(&BlockRef) -> bool) {
+    pub(super) fn reopen_orders(&mut self, gone: impl Fn(&BlockRef) -> bool) {
         let undone = |it: &&crate::OrderState| matches!(&it.outcome, Some(Outcome::Effective { block, .. }) if gone(block));
         let orders = self.engine.state.orders.values().filter(undone);
         let orders: Vec<_> = orders.map(|it| (it.order.key, it.order.incident)).collect();
@@ -236,7 +232,7 @@ impl Step<'_> {
     }
 
     /// Takes back a finding, and tells whoever was told of it.
-    fn retract(&mut self, id: FindingId, because: String) {
+    pub(super) fn retract(&mut self, id: FindingId, because: String) {
         let Some(known) = self.engine.state.findings.get(&id) else { return };
         let (incident, thread) = (known.incident, finding_thread(&known.finding));
         self.record(Record::Retracted { finding: id, because: because.clone() });
@@ -253,7 +249,7 @@ impl Step<'_> {
         self.retract_from(incident, &because);
     }
 
-    fn retract_from(&mut self, incident: IncidentId, because: &str) {
+    pub(super) fn retract_from(&mut self, incident: IncidentId, because: &str) {
         let Some(it) = self.engine.state.incidents.get(&incident).filter(|it| !closed(it.state))
         else {
             return;
@@ -339,5 +335,21 @@ impl Step<'_> {
         for id in ids {
             self.retract(id, "its transaction was never included".to_owned());
         }
+    }
+}
+
+/// Where the first block after an accepted branch may stand: on an ancestor that we know, else at the
+/// place where we begin anew.
+fn place_without_cursor(view: &ChainView, block: BlockRef) -> Place {
+    let oldest = view.ancestors.front().map(|it| it.number);
+    match (oldest, view.resume_at) {
+        (Some(_), _) if view.ancestors.iter().any(|it| it.hash == block.hash) => Place::Known,
+        (Some(_), _) if view.ancestors.iter().any(|it| it.hash == block.parent) => Place::Next,
+        (Some(oldest), _) if block.number > oldest + 1 => Place::Gap { from: oldest + 1 },
+        (Some(oldest), _) if block.number < oldest => Place::Known,
+        (Some(_), _) => Place::TooDeep,
+        (None, Some(from)) if block.number > from => Place::Gap { from },
+        (None, Some(from)) if block.number < from => Place::Known,
+        (None, _) => Place::Next,
     }
 }

@@ -5,6 +5,7 @@ mod block;
 mod deliver;
 mod order;
 mod respond;
+mod resume;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +35,7 @@ pub(crate) fn step(engine: &mut Engine, now: Timestamp, input: Input) -> Vec<Eff
         bid: None,
         held: BTreeMap::new(),
     };
+    it.take_up();
     match input {
         Input::Block(observation) => it.on_block(observation),
         Input::Pending(observation) => it.on_pending(&observation),

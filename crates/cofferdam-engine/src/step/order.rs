@@ -192,12 +192,21 @@ impl Step<'_> {
     /// An order came to nothing: another one is decided, unless this action failed too often.
     fn reconsider(&mut self, incident: IncidentId, action: &str) {
         self.touched.insert(incident);
+        self.tell_beyond(incident, action);
+    }
+
+    /// Says that an action failed too often, unless that was the last thing said.
+    pub(super) fn tell_beyond(&mut self, incident: IncidentId, action: &str) {
         let failed = self.failed_orders(incident, action);
-        if failed == self.engine.limits.orders_failed_max {
-            let text = format!(
-                "incident {}: {action} does not contain it, {failed} orders came to nothing; it is not tried again",
-                incident.short()
-            );
+        if failed < self.engine.limits.orders_failed_max {
+            return;
+        }
+        let text = format!(
+            "incident {}: {action} does not contain it, {failed} orders came to nothing; it is not tried again",
+            incident.short()
+        );
+        let thread = self.engine.state.outbox.open_thread(&incident.to_string());
+        if thread.is_none_or(|it| it.text != text) {
             self.tell_incident(incident, Severity::Critical, AlertKind::Raised, text);
         }
     }

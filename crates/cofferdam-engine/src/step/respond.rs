@@ -25,12 +25,13 @@ impl Step<'_> {
                 it.finding.stage < finding.stage
                     || (it.finding.stage == finding.stage && it.finding.block != finding.block)
             });
-            if !news {
-                continue;
-            }
             let attached = known.and_then(|it| it.incident);
-            self.record(Record::Found { finding: finding.clone() });
+            if news {
+                self.record(Record::Found { finding: finding.clone() });
+            }
+            // What is known may still lack its incident, if a write was torn; else this changes nothing.
             match finding.class {
+                Class::Blind | Class::Defence if !news && self.is_told(&finding) => {}
                 Class::Blind | Class::Defence => self.tell_finding(&finding),
                 Class::Damage | Class::Control | Class::Suspicion => {
                     self.attach(&finding, attached)
@@ -122,14 +123,22 @@ impl Step<'_> {
         }
     }
 
-    /// The incident that this very evidence opened before it was taken back, opened again: what was
-    /// ordered for it may be on its way.
+    /// The incident that this very evidence opened before it was taken back, or one of the entity whose
+    /// order is still on its way, opened again: a second order would do the same.
     fn reopen_incident(&mut self, finding: &Finding) -> Option<IncidentId> {
-        let id = Self::incident_id(finding, 0);
-        let known = self.engine.state.incidents.get(&id)?;
-        if known.state != IncidentState::FalseAlarm || !known.findings.is_empty() {
-            return None;
-        }
+        let state = &self.engine.state;
+        let out = |it: &OrderKey| {
+            state.orders.get(it).is_some_and(|it| it.outcome.is_none() && it.attempts > 0)
+        };
+        let emptied = |it: &&Incident| {
+            it.state == IncidentState::FalseAlarm
+                && it.findings.is_empty()
+                && it.entity == finding.entity
+        };
+        let same = state.incidents.get(&Self::incident_id(finding, 0)).filter(emptied);
+        let mut emptied = state.incidents.values().filter(emptied);
+        let known = same.or_else(|| emptied.find(|it| it.orders.iter().any(out)))?;
+        let id = known.id;
         let orders = known.orders.iter().filter_map(|it| self.engine.state.orders.get(it));
         let worth = |it: &crate::OrderState| match &it.outcome {
             Some(Outcome::Effective { .. }) => IncidentState::Contained,
@@ -140,6 +149,10 @@ impl Step<'_> {
         let because = "what opened it is back".to_owned();
         self.record(Record::IncidentMoved { incident: id, state, because });
         Some(id)
+    }
+
+    fn is_told(&self, finding: &Finding) -> bool {
+        self.engine.state.outbox.threads.contains_key(&finding_thread(finding))
     }
 
     /// Tells of a finding that belongs to no incident.
@@ -310,7 +323,9 @@ impl Step<'_> {
         let orders = incident.orders.iter().filter_map(|key| self.engine.state.orders.get(key));
         let max = self.engine.limits.orders_failed_max;
         orders
-            .filter(|it| !it.failed() || self.failed_orders(incident.id, &it.order.action) >= max)
+            .filter(|it| {
+                !it.came_to_nothing() || self.failed_orders(incident.id, &it.order.action) >= max
+            })
             .map(|it| it.order.action.clone())
             .collect()
     }
