@@ -120,6 +120,9 @@ impl Book {
         // Leftovers below it are in a block, or something else is.
         let used = |it: &&mut Flight| it.lane == lane && it.over && it.sent.nonce < chain;
         self.flights.iter_mut().filter(used).for_each(|it| it.landed = true);
+        // What had landed at it or above was reorganised out, and waits again.
+        let out = |it: &&mut Flight| it.lane == lane && it.landed && it.sent.nonce >= chain;
+        self.flights.iter_mut().filter(out).for_each(|it| it.landed = false);
         self.advance(lane, chain);
     }
 
@@ -304,6 +307,22 @@ mod tests {
         book.record(flight(2, 0, 5));
         assert_eq!(book.slots(&[0], 1)[0].nonce, 6);
         assert_eq!(book.flights.len(), 1);
+    }
+
+    #[test]
+    fn a_nonce_that_was_reorganised_out_still_belongs_to_its_order() {
+        let mut book = book();
+        book.record(flight(1, 0, 5));
+        book.flights[0].landed = true;
+        assert_eq!(book.slots(&[0], 1)[0].nonce, 6);
+        book.set_next(0, 5);
+        assert!(!book.flights[0].landed);
+        assert_eq!(book.slots(&[0], 1)[0].nonce, 6);
+        // The chain is past it: what an order that is over left there is in.
+        book.finish(OrderKey(B256::repeat_byte(1)));
+        book.set_next(0, 6);
+        assert!(book.flights[0].landed);
+        assert_eq!(book.slots(&[0], 1), [Slot { lane: 0, nonce: 6, above: None }]);
     }
 
     #[test]
