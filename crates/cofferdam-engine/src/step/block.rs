@@ -65,9 +65,8 @@ impl Step<'_> {
         if let Some(view) = self.engine.state.chains.get(&block.chain.0) {
             memos.retain(|(key, memo)| view.memos.get(key) != Some(memo));
         }
+        // Findings first: should only a part of this step become durable, the block is seen again.
         self.on_findings(evaluation.findings);
-        self.decide_touched();
-        self.release_orders();
         let witnesses = observation.witnesses;
         self.record(Record::BlockEvaluated { block, memos, witnesses });
         self.finalise(block);

@@ -127,9 +127,8 @@ impl Step<'_> {
     /// order is still on its way, opened again: a second order would do the same.
     fn reopen_incident(&mut self, finding: &Finding) -> Option<IncidentId> {
         let state = &self.engine.state;
-        let out = |it: &OrderKey| {
-            state.orders.get(it).is_some_and(|it| it.outcome.is_none() && it.attempts > 0)
-        };
+        // What is not withdrawn with its incident is out, or may be.
+        let out = |it: &OrderKey| state.orders.get(it).is_some_and(|it| it.outcome.is_none());
         let emptied = |it: &&Incident| {
             it.state == IncidentState::FalseAlarm
                 && it.findings.is_empty()
