@@ -134,9 +134,10 @@ impl Step<'_> {
                 && it.findings.is_empty()
                 && it.entity == finding.entity
         };
-        let same = state.incidents.get(&Self::incident_id(finding, 0)).filter(emptied);
-        let mut emptied = state.incidents.values().filter(emptied);
-        let known = same.or_else(|| emptied.find(|it| it.orders.iter().any(out)))?;
+        let live = state.incidents.values().filter(emptied);
+        let live = live.filter(|it| it.orders.iter().any(out)).next_back();
+        let known =
+            live.or_else(|| state.incidents.get(&Self::incident_id(finding, 0)).filter(emptied))?;
         let id = known.id;
         let orders = known.orders.iter().filter_map(|it| self.engine.state.orders.get(it));
         let worth = |it: &crate::OrderState| match &it.outcome {
@@ -307,8 +308,7 @@ impl Step<'_> {
                 it.order.incident == incident && it.outcome.is_none() && it.attempts == 0
             });
         let keys = waiting.map(|it| it.order.key);
-        let keys: Vec<OrderKey> =
-            keys.filter(|it| !self.engine.in_flight.contains_key(it)).collect();
+        let keys: Vec<OrderKey> = keys.filter(|it| !self.engine.may_be_out(it)).collect();
         for key in keys {
             let outcome = Outcome::Failed { reason: because.to_owned() };
             self.record(Record::Settled { key, outcome });
