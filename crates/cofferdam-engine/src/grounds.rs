@@ -19,6 +19,11 @@ pub(crate) fn missing(state: &State, plan: &Plan, order: &OrderState) -> Option<
     let grounds: Vec<&FindingState> = grounds(state, plan, order.key).collect();
     let staged: Vec<_> =
         grounds.iter().filter(|it| it.finding.stage >= order.stage).copied().collect();
+    let seen: Vec<_> = staged.iter().filter(|it| is_seen(state, it)).copied().collect();
+    if let (None, Some(it)) = (seen.first(), staged.first()) {
+        return Some(format!("block {} is not evaluated", it.finding.block.number));
+    }
+    let staged = seen;
     if staged.is_empty() {
         return Some(match grounds.is_empty() {
             true => "what it rests on was taken back".to_owned(),
@@ -54,6 +59,17 @@ fn grounds<'a>(
     findings.filter_map(|id| state.findings.get(id)).filter(move |it| {
         matches!(it.finding.class, Class::Damage | Class::Control) && loud(&it.finding.rule)
     })
+}
+
+/// Whether the block that a finding names is one that we evaluated. A pending transaction is in none.
+fn is_seen(state: &State, it: &FindingState) -> bool {
+    let block = it.finding.block;
+    let trail = state.chains.get(&block.chain.0).map(|it| &it.trail);
+    it.finding.stage == Stage::Pending
+        || trail.is_some_and(|trail| {
+            trail.front().is_some_and(|it| block.number < it.block.number)
+                || trail.iter().any(|it| it.block.hash == block.hash)
+        })
 }
 
 pub(crate) fn stage_name(stage: Stage) -> &'static str {

@@ -22,7 +22,7 @@ pub mod schedule;
 mod state;
 mod step;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cofferdam_core::{
     Alert, AlertId, BlockRef, ChainId, Finding, IncidentId, Observation, OrderKey, Record,
@@ -214,6 +214,8 @@ pub struct Engine {
     /// When each order was last handed to the shell without an answer yet. Not lasting: after a
     /// restart an unanswered dispatch is simply repeated, which the order's key makes harmless.
     in_flight: BTreeMap<OrderKey, Timestamp>,
+    /// Orders that may have gone out just before a restart, their answers lost.
+    unsure: BTreeSet<OrderKey>,
     /// When each alert (by number) was last offered to a receiver (by place in the plan) without an
     /// answer yet. Not lasting either: the alert's id makes a repeated delivery harmless.
     offered: BTreeMap<(u64, usize), Timestamp>,
@@ -248,6 +250,7 @@ impl Engine {
             rules,
             state: State::default(),
             in_flight: BTreeMap::new(),
+            unsure: BTreeSet::new(),
             offered: BTreeMap::new(),
             fetched: BTreeMap::new(),
             restored: false,
@@ -280,5 +283,10 @@ impl Engine {
     /// The plan it runs.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Whether an order that has no attempt on record may have gone out all the same.
+    fn may_be_out(&self, key: &OrderKey) -> bool {
+        self.in_flight.contains_key(key) || self.unsure.contains(key)
     }
 }

@@ -4,7 +4,7 @@ use cofferdam_core::{Record, Timestamp, plan::Plan, record::Entry};
 use cofferdam_detect::BuildError;
 
 use crate::{
-    Engine, Limits,
+    Engine, Limits, OrderState, Release,
     apply::apply,
     state::{STATE_VERSION, State},
 };
@@ -60,6 +60,10 @@ impl Engine {
         }
         engine.recall_rules();
         engine.restored = true;
+        let sent = |it: &&OrderState| {
+            it.outcome.is_none() && matches!(it.release, Release::Now | Release::Approved(_))
+        };
+        engine.unsure = engine.state.orders.values().filter(sent).map(|it| it.order.key).collect();
         Ok(engine)
     }
 

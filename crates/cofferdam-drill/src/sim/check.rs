@@ -44,6 +44,8 @@ pub(crate) struct Check {
     /// Entities of which it was said that they cannot be contained.
     pub(crate) said: BTreeSet<String>,
     entities: BTreeMap<IncidentId, String>,
+    /// The finding that opened each incident.
+    opened: BTreeMap<IncidentId, FindingId>,
 }
 
 impl Check {
@@ -60,6 +62,9 @@ impl Check {
             }
             Record::IncidentOpened { incident } => {
                 self.entities.insert(incident.id, incident.entity.clone());
+            }
+            Record::Attached { incident, finding } => {
+                self.opened.entry(*incident).or_insert(*finding);
             }
             Record::Intended { order } => {
                 counters.note(Sometimes::Ordered);
@@ -296,7 +301,9 @@ impl Check {
             // One that was lost beside its journal write is known to nobody: other evidence may by
             // now have opened the incident. The same evidence makes the same order.
             let lost = !self.intents.contains_key(other);
-            let shared = if lost { *theirs == cause } else { !theirs.is_disjoint(&cause) };
+            let opened = self.opened.get(&incident).is_none_or(|it| theirs.contains(it));
+            let shared =
+                if lost { opened && *theirs == cause } else { !theirs.is_disjoint(&cause) };
             let same = name == action && shared;
             if *other != key && open && same {
                 return Err(format!(

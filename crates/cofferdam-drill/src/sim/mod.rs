@@ -78,7 +78,10 @@ mod tests {
     use super::{Counters, Simulator};
 
     /// Seeds that failed once.
-    const REGRESSIONS: &[u64] = &[];
+    const REGRESSIONS: &[u64] = &[
+        7, 11, 32, 49, 64, 89, 111, 200, 336, 507, 738, 774, 1031, 1304, 1733, 1737, 2517, 7232,
+        9286, 14369, 15624, 16369,
+    ];
 
     #[test]
     fn seeds_that_failed_once_pass() {

@@ -67,9 +67,8 @@ impl Step<'_> {
         if let Some(view) = self.engine.state.chains.get(&block.chain.0) {
             memos.retain(|(key, memo)| view.memos.get(key) != Some(memo));
         }
+        // Findings first: should only a part of this step become durable, the block is seen again.
         self.on_findings(evaluation.findings);
-        self.decide_touched();
-        self.release_orders();
         let witnesses = observation.witnesses;
         self.record(Record::BlockEvaluated { block, memos, witnesses });
         self.finalise(block);
@@ -161,8 +160,10 @@ impl Step<'_> {
         let oldest = view.ancestors.front().or(view.trail.front().map(|it| &it.block));
         let Some(from) = oldest.map(|it| it.number) else { return };
         let rules: Vec<String> = view.memos.keys().cloned().collect();
-        let ids = self.provisional(|it| it.chain == chain && it.number >= from);
-        self.reopen_orders(|it| it.chain == chain && it.number >= from);
+        // What rests on an ancestor may rest on the new branch, too; if not, it is displaced there.
+        let cut = view.trail.front().map_or(from, |it| it.block.number);
+        let ids = self.provisional(|it| it.chain == chain && it.number >= cut);
+        self.reopen_orders(|it| it.chain == chain && it.number >= cut);
         self.record(Record::ForkAccepted { chain, from, by });
         if let Some(set) = self.engine.rules.get_mut(&chain) {
             for rule in rules {

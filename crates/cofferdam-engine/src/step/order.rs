@@ -84,7 +84,7 @@ impl Step<'_> {
             return;
         };
         let (incident, action) = (it.order.incident, it.order.action.clone());
-        if it.attempts > 0 || self.engine.in_flight.contains_key(&key) {
+        if it.attempts > 0 || self.engine.may_be_out(&key) {
             let text =
                 format!("incident {}: {by} vetoed {action} too late, it is out", incident.short());
             return self.tell_incident(incident, Severity::High, AlertKind::Update, text);

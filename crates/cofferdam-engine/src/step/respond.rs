@@ -127,17 +127,17 @@ impl Step<'_> {
     /// order is still on its way, opened again: a second order would do the same.
     fn reopen_incident(&mut self, finding: &Finding) -> Option<IncidentId> {
         let state = &self.engine.state;
-        let out = |it: &OrderKey| {
-            state.orders.get(it).is_some_and(|it| it.outcome.is_none() && it.attempts > 0)
-        };
+        // What is not withdrawn with its incident is out, or may be.
+        let out = |it: &OrderKey| state.orders.get(it).is_some_and(|it| it.outcome.is_none());
         let emptied = |it: &&Incident| {
             it.state == IncidentState::FalseAlarm
                 && it.findings.is_empty()
                 && it.entity == finding.entity
         };
-        let same = state.incidents.get(&Self::incident_id(finding, 0)).filter(emptied);
-        let mut emptied = state.incidents.values().filter(emptied);
-        let known = same.or_else(|| emptied.find(|it| it.orders.iter().any(out)))?;
+        let live = state.incidents.values().filter(emptied);
+        let live = live.filter(|it| it.orders.iter().any(out)).next_back();
+        let known =
+            live.or_else(|| state.incidents.get(&Self::incident_id(finding, 0)).filter(emptied))?;
         let id = known.id;
         let orders = known.orders.iter().filter_map(|it| self.engine.state.orders.get(it));
         let worth = |it: &crate::OrderState| match &it.outcome {
@@ -309,8 +309,7 @@ impl Step<'_> {
                 it.order.incident == incident && it.outcome.is_none() && it.attempts == 0
             });
         let keys = waiting.map(|it| it.order.key);
-        let keys: Vec<OrderKey> =
-            keys.filter(|it| !self.engine.in_flight.contains_key(it)).collect();
+        let keys: Vec<OrderKey> = keys.filter(|it| !self.engine.may_be_out(it)).collect();
         for key in keys {
             let outcome = Outcome::Failed { reason: because.to_owned() };
             self.record(Record::Settled { key, outcome });
