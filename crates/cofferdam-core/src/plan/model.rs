@@ -377,6 +377,9 @@ pub struct Decision {
     pub drain_blocks: u64,
     /// Evidence older than this no longer counts.
     pub memory: DurationText,
+    /// Whether an automatic order needs a critical finding of economic harm or of lost control. Without it
+    /// suspicion alone acts once it is probable enough: for measuring what the gate is worth.
+    pub harm_gate: bool,
 }
 
 /// An expected change of the control plane.
@@ -404,6 +407,7 @@ impl Default for Decision {
             atomic: BasisPoints(440_000),
             drain_blocks: 10,
             memory: DurationText(3_600_000),
+            harm_gate: true,
         }
     }
 }
