@@ -5,6 +5,7 @@
 //! recorded and what happened are compared frame by frame, never assumed equal.
 
 mod actor;
+mod endow;
 mod fresh;
 mod script;
 mod vary;
@@ -119,6 +120,11 @@ impl Act {
         });
         let txs = txs.collect();
         Ok(Self { script, txs, rules, trace: trace.clone() })
+    }
+
+    /// The attacker's accounts, sender included.
+    pub fn attackers(&self) -> &[Address] {
+        &self.script.addresses
     }
 
     /// `fork` with the attacker's accounts added: known to be fresh, contracts showing some code, each with

@@ -80,7 +80,7 @@ fn plan(
     serde_json::from_value(json).map_err(|it| ReplayError::new("the generic plan is wrong", it))
 }
 
-/// An automatic pause of one entity, at a cost of 4,000 dollars.
+/// An automatic pause of one entity. It costs a dollar, so that what holds it back is the gate alone.
 fn pause(entity: &serde_json::Value) -> serde_json::Value {
     let (id, target) = (&entity["id"], &entity["accounts"][0]);
     serde_json::json!({
@@ -89,7 +89,7 @@ fn pause(entity: &serde_json::Value) -> serde_json::Value {
         "contains": [id],
         "call": { "via": "direct", "target": target, "function": "pause", "relayer": "relayer" },
         "autonomy": { "level": "act" },
-        "cost": { "fixed": "2000 usd", "per-hour": "500 usd", "duration": "4h" },
+        "cost": { "fixed": "1 usd" },
     })
 }
 
