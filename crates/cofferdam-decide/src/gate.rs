@@ -1,7 +1,8 @@
 //! What may be done without asking: harm gate, two sources, budget, cooldown, stage, autonomy.
 //!
-//! **Invariant:** novelty or suspicion alone never acts. An automatic order needs a critical finding
-//! of damage or loss of control by a rule whose mode is automatic.
+//! **Invariant:** while the plan's harm gate is shut, as it is unless the plan opens it, novelty or
+//! suspicion alone never acts: an automatic order needs a critical finding of damage or loss of control
+//! by a rule whose mode is automatic.
 
 use std::collections::BTreeSet;
 
@@ -13,15 +14,18 @@ use cofferdam_core::{
 
 use crate::{PastOrder, Weighed};
 
-/// How far this evidence may carry an action that is worth its cost.
+/// How far this evidence may carry an action that is worth its cost. Without `harm_gate` any evidence
+/// that counts will do.
 pub(crate) fn gate(
+    harm_gate: bool,
     now: Timestamp,
     action: &Action,
     findings: &[Weighed<'_>],
     past: &[PastOrder],
 ) -> Verdict {
     let harm = |it: &&Weighed<'_>| {
-        matches!(it.finding.class, Class::Damage | Class::Control) && it.counts()
+        let harmful = matches!(it.finding.class, Class::Damage | Class::Control);
+        (harmful || !harm_gate) && it.counts()
     };
     let settled = |it: &&Weighed<'_>| it.finding.stage >= action.stage;
     let grounds: Vec<_> = findings.iter().filter(harm).filter(settled).collect();
@@ -43,7 +47,7 @@ pub(crate) fn gate(
     let two_sources = !action.irreversible || groups.len() >= 2;
     let mode = grounds
         .iter()
-        .filter(|it| it.finding.severity == Severity::Critical)
+        .filter(|it| it.finding.severity == Severity::Critical || !harm_gate)
         .map(|it| it.mode)
         .max()
         .unwrap_or(Mode::Alert);

@@ -150,7 +150,7 @@ fn weigh(
     } else if net.0 <= 0 {
         Verdict::BelowThreshold
     } else {
-        gate::gate(case.now, action, case.findings, case.past)
+        gate::gate(case.plan.decision.harm_gate, case.now, action, case.findings, case.past)
     };
     let line = OptionLine {
         action: action.id.clone(),

@@ -201,8 +201,17 @@ fn answer(text: &str) -> Answer {
 
 fn happen(tx: &mut Tx, words: &[&str], line: &str) {
     match words {
-        ["call" | "delegatecall", from, to, data, rest @ ..] => {
-            let kind = if words[0] == "call" { CallKind::Call } else { CallKind::DelegateCall };
+        ["deploy", from, to, code] => {
+            let call =
+                frame(CallKind::Create, address(from), address(to), Bytes::new(), U256::ZERO);
+            tx.frames.push(Frame { output: bytes(code), ..call });
+        }
+        ["call" | "delegatecall" | "staticcall", from, to, data, rest @ ..] => {
+            let kind = match words[0] {
+                "call" => CallKind::Call,
+                "staticcall" => CallKind::StaticCall,
+                _ => CallKind::DelegateCall,
+            };
             let (depth, rest) = match rest {
                 ["depth", depth, rest @ ..] => (depth.parse().expect("a depth"), rest),
                 rest => (1, rest),

@@ -7,7 +7,7 @@ use cofferdam_core::{Fact, Tx};
 use crate::Context;
 
 /// Callbacks by which a lender calls its borrower within a flash loan or flash swap.
-const CALLBACKS: &[[u8; 4]] = &[
+pub(crate) const CALLBACKS: &[[u8; 4]] = &[
     UNISWAP_V2_CALL,
     hex!("84800812"), // pancakeCall(address,uint256,uint256,bytes)
     hex!("e9cbafb0"), // uniswapV3FlashCallback(uint256,uint256,bytes)

@@ -224,7 +224,7 @@ fn call<'a, I: Watch<'a>>(
     }
 }
 
-fn view(from: Address, to: Address, data: &Bytes, gas_limit: u64) -> Tx {
+pub(crate) fn view(from: Address, to: Address, data: &Bytes, gas_limit: u64) -> Tx {
     Tx { from, to: Some(to), input: data.clone(), gas_limit, value: U256::ZERO, ..Tx::default() }
 }
 

@@ -334,6 +334,9 @@ pub struct Decision {
     pub pre_emption: BasisPoints,
     /// Evidence older than this no longer counts.
     pub memory: DurationText,
+    /// Whether an automatic order needs a critical finding of economic harm or of lost control. Without it
+    /// suspicion alone acts once it is probable enough: for measuring what the gate is worth.
+    pub harm_gate: bool,
 }
 
 /// An expected change of the control plane.
@@ -362,6 +365,7 @@ impl Default for Decision {
             drain_blocks: 10,
             pre_emption: BasisPoints(500_000),
             memory: DurationText(3_600_000),
+            harm_gate: true,
         }
     }
 }

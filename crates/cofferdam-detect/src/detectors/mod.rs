@@ -1,5 +1,7 @@
 //! The registry: closed, sorted, greppable. One more detector is one file, one page and one line.
 
+mod address_poisoning;
+mod armed_contract;
 mod bad_debt;
 mod control_change;
 mod defence_health;
@@ -10,18 +12,23 @@ mod flash_loan;
 mod forced_trade;
 mod outflow;
 mod pool_invariant;
+mod probing;
 mod reentrancy;
+mod rounding_loop;
 mod safe_change;
 mod safe_delegatecall;
 mod share_price;
-mod silent_credit;
+mod silent_change;
 mod unauthorised_transfer;
 mod unbacked_mint;
+mod view_reentrancy;
 
 use crate::Entry;
 
 /// Every detector, sorted by name.
 pub static DETECTORS: &[&Entry] = &[
+    &address_poisoning::ENTRY,
+    &armed_contract::ENTRY,
     &bad_debt::ENTRY,
     &control_change::ENTRY,
     &defence_health::ENTRY,
@@ -32,13 +39,16 @@ pub static DETECTORS: &[&Entry] = &[
     &forced_trade::ENTRY,
     &outflow::ENTRY,
     &pool_invariant::ENTRY,
+    &probing::ENTRY,
     &reentrancy::ENTRY,
+    &rounding_loop::ENTRY,
     &safe_change::ENTRY,
     &safe_delegatecall::ENTRY,
     &share_price::ENTRY,
-    &silent_credit::ENTRY,
+    &silent_change::ENTRY,
     &unauthorised_transfer::ENTRY,
     &unbacked_mint::ENTRY,
+    &view_reentrancy::ENTRY,
 ];
 
 #[cfg(test)]

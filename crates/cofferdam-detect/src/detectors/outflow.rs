@@ -113,8 +113,8 @@ impl Outflow {
         let suspect = !loss.signs.is_empty();
         let known = Some(window.held).filter(|it| *it > Usd::ZERO);
         let Some(held) = known.or(ward.value_at_risk) else {
-            let critical = (suspect && window.suspect >= settings.unknown_loss.0)
-                || window.all >= settings.alone_loss.0.max(settings.unknown_loss.0);
+            // A share of what is unknown cannot be judged: without a sign it may be any large payment.
+            let critical = suspect && window.suspect >= settings.unknown_loss.0;
             let high = (untold >= settings.critical_loss.0).then_some(Severity::High);
             return if critical { Some(Severity::Critical) } else { high };
         };

@@ -163,7 +163,7 @@ mode = "automatic"
         }
         for (sink, stage) in SINKS.into_iter().zip(["provisional", "pending", "pending"]) {
             text += &format!(
-                "\n[[notifiers]]\nid = \"{sink}\"\nkind = \"webhook\"\naddress = \"env:X\"\nseverity = \"low\"\nstage = \"{stage}\"\n"
+                "\n[[notifiers]]\nid = \"{sink}\"\nchannel = {{ to = \"webhook\", url = \"env:X\", secret-env = \"X_SECRET\" }}\nseverity = \"low\"\nstage = \"{stage}\"\n"
             );
         }
         toml::from_str(&text).map(|plan| Self { plan, kinds })

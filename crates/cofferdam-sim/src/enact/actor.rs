@@ -30,12 +30,19 @@ pub(crate) struct Actor {
     script: Arc<Script>,
     cursor: Cursor,
     fresh: Fresh,
+    /// Whether what is absent and rightly zero counts as missing, too.
+    strict: bool,
 }
 
 impl Actor {
     pub(crate) fn new(script: Arc<Script>) -> Self {
         let (tracer, cursor, fresh) = (Tracer::default(), Cursor::default(), Fresh::default());
-        Self { tracer, script, cursor, fresh }
+        Self { tracer, script, cursor, fresh, strict: false }
+    }
+
+    /// One that forgives nothing: it tells which slots a balance of the attacker would stand in.
+    pub(crate) fn strict(script: Arc<Script>) -> Self {
+        Self { strict: true, ..Self::new(script) }
     }
 
     /// The code of the next invocation of `address`. A transaction starts over at its own part, so that it
@@ -67,7 +74,9 @@ impl Traces for Actor {
     }
 
     fn forgive(&self, missing: &mut Missing) {
-        missing.forget(|read| self.fresh.forgives(read));
+        if !self.strict {
+            missing.forget(|read| self.fresh.forgives(read));
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! recorded and what happened are compared frame by frame, never assumed equal.
 
 mod actor;
+mod endow;
 mod fresh;
 mod script;
 mod vary;
@@ -78,7 +79,8 @@ pub struct Report {
     /// Whether all logs are equal.
     pub logs_equal: bool,
     /// Whether all frames are equal but for values that follow from the attacker's new addresses: equal in
-    /// kind, depth, caller, callee, selector and success, with as many logs of the same emitters.
+    /// kind, depth, caller, callee, selector and success, with as many logs of the same emitters but for
+    /// those of the attacker's own contracts.
     pub same_shape: bool,
     /// Reads that the snapshot could not answer.
     pub missing_reads: u64,
@@ -119,6 +121,11 @@ impl Act {
         });
         let txs = txs.collect();
         Ok(Self { script, txs, rules, trace: trace.clone() })
+    }
+
+    /// The attacker's accounts, sender included.
+    pub fn attackers(&self) -> &[Address] {
+        &self.script.addresses
     }
 
     /// `fork` with the attacker's accounts added: known to be fresh, contracts showing some code, each with
@@ -279,8 +286,10 @@ impl Act {
             _ => 0,
         });
         let shapes = ran.clone().map(shape).eq(recorded.iter().map(shape));
+        // What the attacker's contracts themselves emitted is in no script.
+        let others = |it: &Address| !self.script.is_attackers(*it);
         let emitters = txs().flat_map(|it| &it.logs).map(|it| it.address);
-        let emitted = emitters.eq(self.trace.logs.iter().map(|it| it.address));
+        let emitted = emitters.eq(self.trace.logs.iter().map(|it| it.address).filter(others));
         Report {
             same_shape: shapes && emitted,
             frames: recorded.len(),

@@ -58,6 +58,9 @@ fn cases_table(cases: &[CaseLine]) -> String {
     }
     let critical = cases.iter().filter(|it| it.worst == Some(Severity::Critical)).count();
     let _ = writeln!(out, "{critical} of {} critical", cases.len());
+    let acted = |of: fn(&CaseLine) -> u32| cases.iter().filter(|it| of(it) > 0).count();
+    let (gated, open) = (acted(|it| it.orders.gated), acted(|it| it.orders.ungated));
+    let _ = writeln!(out, "automatic orders: in {gated}, without the harm gate in {open}");
     out
 }
 
@@ -118,6 +121,12 @@ fn blocks_table(what: &str, blocks: &[BlockLine]) -> String {
     }
     let txs: usize = blocks.iter().map(|it| it.txs).sum();
     let critical: u32 = blocks.iter().map(BlockLine::critical).sum();
+    for it in blocks.iter().flat_map(|it| &it.alarms) {
+        let _ = writeln!(out, "false alarm of {}: {}", it.detector, it.summary);
+    }
+    let gated: u32 = blocks.iter().map(|it| it.orders.gated).sum();
+    let open: u32 = blocks.iter().map(|it| it.orders.ungated).sum();
+    let _ = writeln!(out, "automatic orders: {gated}, without the harm gate {open}");
     let _ =
         writeln!(out, "{what}: {}, {txs} transactions, {critical} critical findings", blocks.len());
     out

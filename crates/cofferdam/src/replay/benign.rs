@@ -6,21 +6,35 @@ use std::{
 };
 
 use alloy_primitives::Address;
-use cofferdam_core::{Fact, Observation, Severity, snapshot::Snapshot};
+use cofferdam_core::{Fact, Finding, Observation, Severity, snapshot::Snapshot};
 use cofferdam_observe::recorded::{MainnetBlocks, load_block_index};
 use cofferdam_sim::{ExecuteOptions, Rules, execute_block};
 use serde::Serialize;
 
 use super::{
-    ReplayError, plan, state_after,
+    Orders, ReplayError, Seen, plan, seen, state_after,
     watcher::{Watcher, World},
 };
 
 /// Contracts protected per block: the most active ones that hold assets.
 pub(super) const PROTECTED_PER_BLOCK: usize = 50;
 
+/// Tokens whose decimals and price everybody knows: address, symbol, decimals, price.
+const KNOWN: [(&str, &str, u8, &str); 5] = [
+    ("0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2", "WETH", 18, "2000 usd"),
+    ("0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48", "USDC", 6, "1 usd"),
+    ("0xdac17f958d2ee523a2206206994597c13d831ec7", "USDT", 6, "1 usd"),
+    ("0x6b175474e89094c44da98b954eedeac495271d0f", "DAI", 18, "1 usd"),
+    ("0x2260fac5e5542a773aa44fbcfedf7c193bc2c599", "WBTC", 8, "30000 usd"),
+];
+
+/// Whether `token` is one of [`KNOWN`].
+pub(super) fn is_known(token: &Address) -> bool {
+    KNOWN.iter().any(|it| it.0 == format!("{token:#x}"))
+}
+
 /// One block.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct BlockLine {
     /// Height.
     pub number: u64,
@@ -32,6 +46,10 @@ pub struct BlockLine {
     pub executed: Option<bool>,
     /// Findings by severity.
     pub findings: BTreeMap<Severity, u32>,
+    /// The critical ones: false alarms.
+    pub alarms: Vec<Seen>,
+    /// Automatic orders.
+    pub orders: Orders,
 }
 
 /// Replays every block of `data` under the generic plan.
@@ -56,13 +74,13 @@ pub fn benign(data: &Path) -> Result<Vec<BlockLine>, ReplayError> {
         let entities = most_active(&block, &recorded.state);
         let (txs, protected) = (block.txs.len(), entities.len());
         let plan = plan(1, serde_json::Value::Array(entities), &serde_json::Map::new())?;
-        let mut findings = BTreeMap::new();
         let after = state_after(&recorded.state, &block.txs);
-        for it in Watcher::new(plan, World::Chain(&rules))?.see(block, &recorded.state, &after)? {
-            *findings.entry(it.severity).or_insert(0) += 1;
-        }
+        let mut watcher = Watcher::new(plan, World::Chain(&rules))?;
+        let found = watcher.see(block, &recorded.state, &after)?;
         let executed = Some(executed.difference.is_none());
-        out.push(BlockLine { number: row.number, txs, protected, executed, findings });
+        let line =
+            BlockLine { number: row.number, txs, protected, executed, ..BlockLine::default() };
+        out.push(line.with(&found, watcher.orders()));
     }
     Ok(out)
 }
@@ -104,19 +122,12 @@ pub(super) fn entity(
     account: Address,
     tokens: Option<&BTreeSet<Address>>,
 ) -> serde_json::Value {
-    let known = [
-        ("0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2", "WETH", 18, "2000 usd"),
-        ("0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48", "USDC", 6, "1 usd"),
-        ("0xdac17f958d2ee523a2206206994597c13d831ec7", "USDT", 6, "1 usd"),
-        ("0x6b175474e89094c44da98b954eedeac495271d0f", "DAI", 18, "1 usd"),
-        ("0x2260fac5e5542a773aa44fbcfedf7c193bc2c599", "WBTC", 8, "30000 usd"),
-    ];
     let asset = |token: &str, symbol: &str, decimals: u8, price: &str| serde_json::json!({ "token": token, "symbol": symbol, "decimals": decimals, "price": price });
     let mut assets = vec![asset("native", "ETH", 18, "2000 usd")];
-    assets.extend(known.iter().map(|it| asset(it.0, it.1, it.2, it.3)));
+    assets.extend(KNOWN.iter().map(|it| asset(it.0, it.1, it.2, it.3)));
     for token in tokens.into_iter().flatten() {
         let token = format!("{token:#x}");
-        if known.iter().all(|it| it.0 != token) {
+        if KNOWN.iter().all(|it| it.0 != token) {
             assets.push(asset(&token, "token", 18, "1 usd"));
         }
     }
@@ -124,6 +135,16 @@ pub(super) fn entity(
 }
 
 impl BlockLine {
+    /// The line with what was found.
+    pub(super) fn with(mut self, found: &[Finding], orders: Orders) -> Self {
+        for it in found {
+            *self.findings.entry(it.severity).or_insert(0) += 1;
+        }
+        self.alarms = seen(found);
+        self.alarms.retain(|it| it.severity == Severity::Critical);
+        Self { orders, ..self }
+    }
+
     /// How many critical findings there are.
     pub fn critical(&self) -> u32 {
         self.findings.get(&Severity::Critical).copied().unwrap_or(0)

@@ -19,6 +19,7 @@ pub use benign::{BlockLine, benign};
 pub use exploits::{CaseLine, exploits};
 pub use odd::odd;
 pub use variations::{Outcome, VariationLine, variations};
+pub use watcher::Orders;
 
 /// Detectors that mean nothing without settings of their own.
 const CONFIGURED: &[&str] = &["defence-health", "expression"];
@@ -65,14 +66,31 @@ fn plan(
         .map(|it| {
             let none = || serde_json::json!({});
             let settings = settings.get(it).cloned().unwrap_or_else(none);
-            serde_json::json!({ "id": it, "detector": it, "settings": settings })
+            serde_json::json!({
+                "id": it, "detector": it, "settings": settings, "mode": "automatic",
+            })
         })
         .collect();
     let chain = format!("eip155:{chain}");
+    let actions: Vec<_> = entities.as_array().into_iter().flatten().map(pause).collect();
     let json = serde_json::json!({
-        "version": 1, "name": "replay", "chains": [{ "id": chain }], "entities": entities, "rules": rules,
+        "version": 1, "name": "replay", "chains": [{ "id": chain }], "entities": entities,
+        "rules": rules, "actions": actions,
     });
     serde_json::from_value(json).map_err(|it| ReplayError::new("the generic plan is wrong", it))
+}
+
+/// An automatic pause of one entity. It costs a dollar, so that what holds it back is the gate alone.
+fn pause(entity: &serde_json::Value) -> serde_json::Value {
+    let (id, target) = (&entity["id"], &entity["accounts"][0]);
+    serde_json::json!({
+        "id": format!("pause-{}", id.as_str().unwrap_or_default()),
+        "rung": "pause-market",
+        "contains": [id],
+        "call": { "via": "direct", "target": target, "function": "pause", "relayer": "relayer" },
+        "autonomy": { "level": "act" },
+        "cost": { "fixed": "1 usd" },
+    })
 }
 
 /// The state after `txs`, from their diffs.

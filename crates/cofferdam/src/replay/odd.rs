@@ -20,7 +20,7 @@ use cofferdam_sim::Rules;
 
 use super::{
     BlockLine, ReplayError,
-    benign::{PROTECTED_PER_BLOCK, entity},
+    benign::{PROTECTED_PER_BLOCK, entity, is_known},
     plan,
     watcher::{Watcher, World},
 };
@@ -58,12 +58,10 @@ pub fn odd(data: &Path) -> Result<Vec<BlockLine>, ReplayError> {
         let (number, txs, protected) = (block.block.number, block.txs.len(), entities.len());
         let plan = plan(1, serde_json::Value::Array(entities), &serde_json::Map::new())?;
         let (rules, unknown) = (Rules::mainnet(), Snapshot::default());
-        let found = Watcher::new(plan, World::Chain(&rules))?.see(block, &unknown, &unknown)?;
-        let mut findings = BTreeMap::new();
-        for it in found {
-            *findings.entry(it.severity).or_insert(0) += 1;
-        }
-        out.push(BlockLine { number, txs, protected, executed: None, findings });
+        let mut watcher = Watcher::new(plan, World::Chain(&rules))?;
+        let found = watcher.see(block, &unknown, &unknown)?;
+        let line = BlockLine { number, txs, protected, ..BlockLine::default() };
+        out.push(line.with(&found, watcher.orders()));
     }
     Ok(out)
 }
@@ -87,7 +85,8 @@ fn word(frame: &Frame, index: usize) -> Option<B256> {
     frame.input.get(start..start + 32).map(|it| B256::from(U256::from_be_slice(it)))
 }
 
-/// The contracts that most transactions call, each with the tokens that moved to or from it.
+/// The contracts that most transactions call, of those that moved no token but the few whose price
+/// everybody knows: for any other a plan would hold a price, and the recording holds none.
 fn busiest(block: &Observation) -> Vec<serde_json::Value> {
     let mut counts: BTreeMap<Address, u32> = BTreeMap::new();
     let mut tokens: BTreeMap<Address, BTreeSet<Address>> = BTreeMap::new();
@@ -102,8 +101,9 @@ fn busiest(block: &Observation) -> Vec<serde_json::Value> {
             }
         }
     }
-    let mut ranked: Vec<_> = counts.into_iter().collect();
+    let priced = |it: &Address| tokens.get(it).is_none_or(|it| it.iter().all(is_known));
+    let mut ranked: Vec<_> = counts.into_iter().filter(|it| priced(&it.0)).collect();
     ranked.sort_by_key(|(it, count)| (std::cmp::Reverse(*count), *it));
     ranked.truncate(PROTECTED_PER_BLOCK);
-    ranked.iter().enumerate().map(|(at, (it, _))| entity(at, *it, tokens.get(it))).collect()
+    ranked.iter().enumerate().map(|(at, (it, _))| entity(at, *it, None)).collect()
 }

@@ -16,7 +16,7 @@ use serde::Serialize;
 use self::edits::Varied;
 use super::{
     ReplayError,
-    exploits::remark,
+    exploits::{enact, remark},
     readable, state_after,
     victims::{Victim, victims},
     watcher::{Watcher, World},
@@ -41,7 +41,7 @@ pub struct VariationLine {
     pub txs: usize,
     /// The transaction by whose block the first critical finding was raised, counted from 1.
     pub found_at: Option<usize>,
-    /// What the victim lost, in micro-dollars.
+    /// What the victim lost or the attacker gained, whichever is more, in micro-dollars.
     pub lost: Usd,
     /// What it lost in the attack as recorded.
     pub recorded: Usd,
@@ -88,6 +88,7 @@ struct Played {
     found_at: Option<usize>,
     txs: usize,
     lost: Usd,
+    gained: Usd,
     /// Why it does not count, if it does not.
     fault: Option<Outcome>,
 }
@@ -96,6 +97,8 @@ struct Played {
 struct Stage<'a> {
     victim: &'a Victim,
     fork: RecordedFork,
+    /// Whether the attacker needs tokens beforehand.
+    endowed: bool,
 }
 
 /// Plays every variation of every exploit of `data` that re-enacts completely.
@@ -105,14 +108,15 @@ struct Stage<'a> {
 pub fn variations(data: &Path, seed: u64) -> Result<Vec<VariationLine>, ReplayError> {
     let mut out = Vec::new();
     for (case, victim) in &victims()? {
-        let stage = Stage { victim, fork: victim.fork(data)? };
         let trace = victim.trace(data, case, seed)?;
-        let act = Act::of(&trace, &[]).map_err(|it| ReplayError::new(case.clone(), it))?;
-        let played = act.play(&stage.fork.state, &stage.fork.env, Pace::default());
-        let played = played.map_err(|it| ReplayError::new(case.clone(), it))?;
-        if !played.report.is_faithful() {
+        let failed = |it| ReplayError::new(case.clone(), it);
+        let act = Act::of(&trace, &[]).map_err(failed)?;
+        let played = enact(&act, victim.fork(data)?).map_err(failed)?;
+        if !played.enacted.report.is_faithful() {
             continue;
         }
+        let endowed = played.how == "endowed";
+        let stage = Stage { victim, fork: victim.fork(data)?, endowed };
         let whole = stage.run(&act, Pace::default())?;
         let recorded = whole.lost;
         out.push(line(case, "as recorded", Some(whole), recorded));
@@ -131,13 +135,24 @@ pub fn variations(data: &Path, seed: u64) -> Result<Vec<VariationLine>, ReplayEr
 impl Stage<'_> {
     /// Plays `act` block by block under the generic plan.
     fn run(&self, act: &Act, pace: Pace) -> Result<Played, ReplayError> {
-        let enacted = act.play(&self.fork.state, &self.fork.env, pace);
-        let enacted = enacted.map_err(|it| ReplayError::new("a variation cannot be run", it))?;
-        let mut before = act.state(&self.fork.state);
+        let failed = |it| ReplayError::new("a variation cannot be run", it);
+        let endowed = match self.endowed {
+            true => Some(act.endow(&self.fork.state, &self.fork.env).map_err(failed)?),
+            false => None,
+        };
+        let fork = endowed.as_ref().unwrap_or(&self.fork.state);
+        let enacted = act.play(fork, &self.fork.env, pace).map_err(failed)?;
+        let mut before = act.state(fork);
         readable(&mut before, self.fork.env.beneficiary);
         let mut watcher = Watcher::new(self.victim.plan()?, World::Act(act))?;
-        let mut played =
-            Played { findings: Vec::new(), found_at: None, txs: 0, lost: Usd::ZERO, fault: None };
+        let mut played = Played {
+            findings: Vec::new(),
+            found_at: None,
+            txs: 0,
+            lost: Usd::ZERO,
+            gained: Usd::ZERO,
+            fault: None,
+        };
         for block in enacted.blocks {
             for tx in &block.txs {
                 if matches!(tx.tracing, Tracing::Incomplete { .. }) {
@@ -148,8 +163,9 @@ impl Stage<'_> {
             }
             played.txs += block.txs.len();
             let after = state_after(&before, &block.txs);
-            played.lost =
-                played.lost.plus(self.victim.lost(&block, &before, &after, World::Act(act))?);
+            let (lost, gained) = self.victim.moved(&block, &before, &after, act)?;
+            played.lost = played.lost.plus(lost);
+            played.gained = played.gained.plus(gained);
             let findings = watcher.see(block, &before, &after)?;
             if played.found_at.is_none() && worst(&findings) == Some(Severity::Critical) {
                 played.found_at = Some(played.txs);
@@ -157,6 +173,8 @@ impl Stage<'_> {
             played.findings.extend(findings);
             before = after;
         }
+        // Tokens that come from nowhere are a loss of all who hold them: what the attacker gained tells.
+        played.lost = played.lost.max(played.gained);
         Ok(played)
     }
 

@@ -1,7 +1,7 @@
 //! Victims of the recorded exploits, and what they lost, measured from balances alone.
 //!
-//! **Invariant:** the measure knows nothing of detectors or findings: holdings before minus holdings
-//! after, at the configured prices.
+//! **Invariant:** the measure knows nothing of detectors or findings: holdings before and after, at the
+//! configured prices.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -14,6 +14,7 @@ use cofferdam_core::{
     trace::AttackTrace,
 };
 use cofferdam_observe::recorded::{RecordedFork, load_fork_cache, load_trace};
+use cofferdam_sim::Act;
 use serde::Deserialize;
 
 use super::{ReplayError, plan, watcher::World};
@@ -73,15 +74,16 @@ impl Victim {
         load_fork_cache(&path).map_err(|it| ReplayError::new(self.cache.clone(), it))
     }
 
-    /// What it held before `block` and no longer holds after it, at the configured prices; negative if
-    /// it gained. A holding that is not known on both states counts as unchanged.
-    pub(super) fn lost(
+    /// What it held before `block` and no longer holds after it, and what the attacker holds after it
+    /// and did not before, in its assets at the configured prices; negative the other way round. A
+    /// holding that is not known on both states counts as unchanged.
+    pub(super) fn moved(
         &self,
         block: &Observation,
         before: &Snapshot,
         after: &Snapshot,
-        world: World<'_>,
-    ) -> Result<Usd, ReplayError> {
+        act: &Act,
+    ) -> Result<(Usd, Usd), ReplayError> {
         let assets: Vec<Asset> = serde_json::from_value(self.assets.clone())
             .map_err(|it| ReplayError::new("victims.json", it))?;
         let own = self.accounts.iter().filter_map(|it| it.parse().ok());
@@ -89,19 +91,22 @@ impl Victim {
             [] => own.collect(),
             holders => holders.to_vec(),
         };
-        let pairs = assets.iter().flat_map(|asset| holders.iter().map(move |it| (asset, *it)));
-        let pairs: Vec<(&Asset, Address)> = pairs.collect();
-        let reads: Vec<StateRead> = pairs.iter().map(|it| holding(it.0.token, it.1)).collect();
-        let then = world.answer(&reads, block, before)?;
-        let now = world.answer(&reads, block, after)?;
-        let mut lost = Usd::ZERO;
-        for ((asset, _), (then, now)) in pairs.iter().zip(then.iter().zip(&now)) {
-            if let (Some(then), Some(now)) = (then.word(0), now.word(0)) {
-                let worth = |it: U256| Usd::of(it, asset.decimals, asset.price.0);
-                lost = lost.plus(worth(then)).minus(worth(now));
+        let change = |holders: &[Address]| {
+            let pairs = assets.iter().flat_map(|asset| holders.iter().map(move |it| (asset, *it)));
+            let pairs: Vec<(&Asset, Address)> = pairs.collect();
+            let reads: Vec<StateRead> = pairs.iter().map(|it| holding(it.0.token, it.1)).collect();
+            let then = World::Act(act).answer(&reads, block, before)?;
+            let now = World::Act(act).answer(&reads, block, after)?;
+            let mut lost = Usd::ZERO;
+            for ((asset, _), (then, now)) in pairs.iter().zip(then.iter().zip(&now)) {
+                if let (Some(then), Some(now)) = (then.word(0), now.word(0)) {
+                    let worth = |it: U256| Usd::of(it, asset.decimals, asset.price.0);
+                    lost = lost.plus(worth(then)).minus(worth(now));
+                }
             }
-        }
-        Ok(lost)
+            Ok::<Usd, ReplayError>(lost)
+        };
+        Ok((change(&holders)?, Usd::ZERO.minus(change(act.attackers())?)))
     }
 }
 

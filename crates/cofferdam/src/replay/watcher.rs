@@ -2,22 +2,34 @@
 
 use cofferdam_core::{
     BlockEnv, Finding, Observation, Record,
-    plan::Plan,
+    plan::{Autonomy, Plan},
     read::{Answer, Reading, StateRead},
     snapshot::Snapshot,
 };
 use cofferdam_engine::{Effect, Engine, Input, Limits};
 use cofferdam_sim::{Act, On, Rules, answer_reads};
+use serde::Serialize;
 
 use super::ReplayError;
 
 /// State reads answered at once.
 const READS_AT_ONCE: usize = 5_000;
 
-/// An engine and how its questions are answered.
+/// An engine, one that differs in its harm gate alone, and how their questions are answered.
 pub(super) struct Watcher<'a> {
     engine: Engine,
+    ungated: Engine,
     world: World<'a>,
+    orders: Orders,
+}
+
+/// Orders that went out without a person.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Orders {
+    /// With the harm gate, as a plan has it.
+    pub gated: u32,
+    /// With the gate open: suspicion alone may act.
+    pub ungated: u32,
 }
 
 /// Where the questions are asked.
@@ -49,10 +61,19 @@ impl World<'_> {
 
 impl<'a> Watcher<'a> {
     pub(super) fn new(plan: Plan, world: World<'a>) -> Result<Self, ReplayError> {
-        let engine = Engine::new(plan, Limits::default());
-        let engine =
-            engine.map_err(|it| ReplayError::new("the generic plan cannot be built", it))?;
-        Ok(Self { engine, world })
+        let mut open = plan.clone();
+        open.decision.harm_gate = false;
+        let build = |plan| {
+            let engine = Engine::new(plan, Limits::default());
+            engine.map_err(|it| ReplayError::new("the generic plan cannot be built", it))
+        };
+        let (engine, ungated) = (build(plan)?, build(open)?);
+        Ok(Self { engine, ungated, world, orders: Orders::default() })
+    }
+
+    /// The orders so far.
+    pub(super) fn orders(&self) -> Orders {
+        self.orders
     }
 
     /// Runs the next block through the engine: reads answered on both states, findings collected. A
@@ -74,11 +95,19 @@ impl<'a> Watcher<'a> {
             }
         }
         let now = block.block.time;
+        let open = self.ungated.step(now, Input::Block(block.clone()));
         let effects = self.engine.step(now, Input::Block(block));
+        self.orders.gated = self.orders.gated.saturating_add(automatic(&effects));
+        self.orders.ungated = self.orders.ungated.saturating_add(automatic(&open));
         let found = effects.into_iter().filter_map(|it| match it {
             Effect::Record(Record::Found { finding }) => Some(finding),
             _ => None,
         });
         Ok(found.collect())
     }
+}
+
+fn automatic(effects: &[Effect]) -> u32 {
+    let acts = |it: &&Effect| matches!(it, Effect::Record(Record::Intended { order }) if order.autonomy == Autonomy::Act);
+    u32::try_from(effects.iter().filter(acts).count()).unwrap_or(u32::MAX)
 }

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use cofferdam::replay::{Outcome, variations};
+use cofferdam::replay::{BlockLine, Outcome, benign, exploits, odd, variations};
+use cofferdam_core::Severity;
 
 /// The folder of the recorded data, or `None` with a notice on standard error.
 #[expect(clippy::print_stderr, reason = "a skipped test must say so")]
@@ -32,5 +33,31 @@ fn an_exploit_that_is_found_is_found_however_it_is_varied() {
             varied += usize::from(it.outcome == Outcome::Found);
         }
         assert!(varied >= 5 * found.len(), "{varied} variations of {} did harm", found.len());
+    }
+}
+
+#[test]
+fn recorded_exploits_are_critical_under_a_plan_that_knows_their_victims_alone() {
+    let Some(data) = data() else { return };
+    for seed in [7, 99] {
+        let lines = exploits(&data, seed).expect("the data can be replayed");
+        let critical = lines.iter().filter(|it| it.worst == Some(Severity::Critical));
+        let (originals, traces): (Vec<_>, Vec<_>) = critical.partition(|it| it.how == "original");
+        assert_eq!(originals.len(), 2);
+        assert!(traces.len() >= 17, "{} traces are critical", traces.len());
+    }
+}
+
+#[test]
+fn ordinary_and_odd_blocks_raise_no_critical_finding_and_no_order() {
+    let Some(data) = data() else { return };
+    let blocks = benign(&data).expect("the data can be replayed");
+    let odd = odd(&data).expect("the data can be replayed");
+    assert_eq!((blocks.len(), odd.len()), (44, 12));
+    let txs: usize = blocks.iter().map(|it| it.txs).sum();
+    assert_eq!(txs, 12_115);
+    for it in blocks.iter().chain(&odd) {
+        assert_eq!(BlockLine::critical(it), 0, "block {}: {:?}", it.number, it.alarms);
+        assert_eq!(it.orders.gated, 0, "block {}", it.number);
     }
 }

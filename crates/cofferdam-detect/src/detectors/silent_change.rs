@@ -1,4 +1,4 @@
-//! S10: somebody's balance of an entity's token rose and no transfer says why. The page beside this file says how and with which limits.
+//! S10: somebody's balance of an entity's token changed and no transfer says why. The page beside this file says how and with which limits.
 
 use alloy_primitives::{Address, U256};
 use cofferdam_core::{
@@ -6,6 +6,7 @@ use cofferdam_core::{
     finding::Evidence,
     plan::{Asset, AssetId, BasisPoints, UsdText},
     read::StateRead,
+    tx::CallKind,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -19,28 +20,28 @@ use crate::{
 
 pub(crate) static ENTRY: Entry = Entry {
     meta: Meta {
-        id: "silent-credit",
+        id: "silent-change",
         signal: "S10",
-        summary: "somebody's balance of an entity's token rose and no transfer says why",
+        summary: "somebody's balance of an entity's token changed and no transfer says why",
         needs: &[Need::Logs, Need::Reads],
-        docs: include_str!("silent_credit.md"),
+        docs: include_str!("silent_change.md"),
     },
-    build: |cx| Ok(Box::new(SilentCredit::new(cx)?)),
+    build: |cx| Ok(Box::new(SilentChange::new(cx)?)),
     schema: || schemars::schema_for!(Settings),
 };
 
 /// Accounts of one transaction whose balances are asked for.
-const PARTIES_MAX: usize = 8;
+const PARTIES_MAX: usize = 16;
 
-/// Settings of `silent-credit`.
+/// Settings of `silent-change`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct Settings {
-    /// Least value that appeared.
+    /// Least value that appeared or vanished.
     min_loss: UsdText,
     /// From here on it is critical.
     critical_loss: UsdText,
-    /// A rise up to this share of what the account had or received is interest or a rebase.
+    /// A change up to this share of what the account had or received is interest or a rebase.
     rebase: BasisPoints,
 }
 
@@ -55,21 +56,32 @@ impl Default for Settings {
 }
 
 #[derive(Debug)]
-struct SilentCredit {
+struct SilentChange {
     voice: Voice,
     settings: Settings,
     wards: Wards,
 }
 
-impl SilentCredit {
+impl SilentChange {
     fn new(cx: &BuildCx<'_>) -> Result<Self, BuildError> {
         let wards = Wards::with_assets(cx)?;
-        Ok(Self { voice: Voice::new("silent-credit", cx), settings: cx.settings()?, wards })
+        Ok(Self { voice: Voice::new("silent-change", cx), settings: cx.settings()?, wards })
     }
 
-    /// Those who started `tx`.
+    /// Those who started `tx`, and whoever is named to a contract of an entity.
     fn parties(&self, tx: &Tx) -> Vec<Address> {
         let mut parties = initiators(tx, |it| self.voice.is_ours(it));
+        let entries = tx
+            .calls()
+            .filter(|it| it.kind == CallKind::Call && self.wards.position(it.to).is_some());
+        for word in entries.flat_map(|it| it.input.get(4..).unwrap_or_default().chunks_exact(32)) {
+            let Some(account) = account(word).filter(|it| !self.voice.is_ours(*it)) else {
+                continue;
+            };
+            if parties.len() < PARTIES_MAX && !parties.contains(&account) {
+                parties.push(account);
+            }
+        }
         parties.truncate(PARTIES_MAX);
         parties
     }
@@ -90,10 +102,10 @@ impl SilentCredit {
             received = received.saturating_add(leg.paid_in);
             sent = sent.saturating_add(leg.paid_out);
         }
-        let had = before.saturating_add(received);
-        let appeared = after.saturating_add(sent).checked_sub(had)?;
-        let loss = value(asset, appeared);
-        if loss < self.settings.min_loss.0 || appeared <= self.settings.rebase.of(had) {
+        let (had, has) = (before.saturating_add(received), after.saturating_add(sent));
+        let changed = had.abs_diff(has);
+        let loss = value(asset, changed);
+        if loss < self.settings.min_loss.0 || changed <= self.settings.rebase.of(had) {
             return None;
         }
         let critical = loss >= self.settings.critical_loss.0;
@@ -103,9 +115,10 @@ impl SilentCredit {
             AssetId::Native => return None,
         };
         let about = About { tx: Some(tx), entity: &ward.id, subject };
+        let how = if has > had { "appeared" } else { "vanished" };
         Some(Finding {
             loss,
-            summary: format!("{loss} of {} appeared without a transfer", asset.symbol),
+            summary: format!("{loss} of {} {how} without a transfer", asset.symbol),
             evidence: vec![
                 Evidence::new("account", party),
                 Evidence::new("balance before", before),
@@ -118,13 +131,21 @@ impl SilentCredit {
     }
 }
 
+/// A word of calldata that looks like an account: not a small number, not a large one.
+fn account(word: &[u8]) -> Option<Address> {
+    let (high, account) = word.split_at_checked(12)?;
+    let small = account.iter().take(8).all(|it| *it == 0);
+    let is_account = high.iter().all(|it| *it == 0) && !small;
+    is_account.then(|| Address::try_from(account).ok()).flatten()
+}
+
 /// The assets of `ward` that one of its own contracts keeps the balances of, by position.
 fn own(ward: &Ward) -> impl Iterator<Item = (usize, &Asset)> {
     let issues = |it: &Asset| matches!(it.token, AssetId::Token(token) if ward.owns(token));
     ward.assets.iter().enumerate().filter(move |it| issues(it.1))
 }
 
-impl Detector for SilentCredit {
+impl Detector for SilentChange {
     fn interests(&self) -> Vec<Interest> {
         self.wards.interests()
     }
@@ -162,11 +183,11 @@ mod tests {
         ]
         [[rules]]
         id = "r"
-        detector = "silent-credit"
+        detector = "silent-change"
     "#;
 
     #[test]
-    fn a_balance_that_rose_without_a_transfer_is_critical() {
+    fn a_balance_that_changed_without_a_transfer_is_critical() {
         check_plan(
             PLAN,
             "
@@ -179,10 +200,15 @@ mod tests {
               tx 0xee -> 0xec
                 call 0xec 0xaa 0x01020304
                 transfer 0xaa 10000e18 from 0xdd to 0xee
+            block 3
+              read token 0xaa of 0xdad1234567890abcdef1234567890abcdef12345 90000e18 -> 0
+              tx 0xee -> 0xec
+                call 0xec 0xaa 0x01020304000000000000000000000000dad1234567890abcdef1234567890abcdef12345
             ",
             expect![[r#"
-                1 critical silent-credit 0xaa $899,989: $899,989 of TOK appeared without a transfer
-                2 high silent-credit 0xaa $20,000: $20,000 of TOK appeared without a transfer
+                1 critical silent-change 0xaa $899,989: $899,989 of TOK appeared without a transfer
+                2 high silent-change 0xaa $20,000: $20,000 of TOK appeared without a transfer
+                3 critical silent-change 0xaa $90,000: $90,000 of TOK vanished without a transfer
             "#]],
         );
     }
