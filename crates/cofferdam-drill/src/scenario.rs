@@ -200,6 +200,10 @@ mod tests {
         let mut read = 0;
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             let path = entry.path().join("scenario.toml");
+            // The planted bugs of the simulation are no drill.
+            if !path.exists() && entry.file_name() == "plants" {
+                continue;
+            }
             let text = std::fs::read_to_string(&path).unwrap_or_default();
             let scenario = Scenario::parse(&text);
             let id = scenario.as_ref().map(|it| it.id.clone()).map_err(|it| format!("{it:?}"));
