@@ -6,6 +6,7 @@
 //! requests are made per block; more only where an endpoint failed, was slow, or did not tell by
 //! itself whether it agrees.
 
+mod ahead;
 mod check;
 mod convert;
 mod cursor;

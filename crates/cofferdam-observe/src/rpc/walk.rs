@@ -12,7 +12,8 @@ use tokio::{
 };
 
 use super::{
-    cursor::Cursor,
+    ahead::Ahead,
+    cursor::{Cursor, Wanted},
     endpoint::Endpoint,
     fault::{FaultKind, RpcFault},
     fetch::{Fetcher, TRACE},
@@ -64,6 +65,7 @@ pub(crate) struct Walk {
     news: watch::Receiver<u64>,
     out: Outlets,
     cursor: Cursor,
+    ahead: Ahead,
     rounds_failed: u32,
     failing_since: Option<Instant>,
     trace_failures: u32,
@@ -117,6 +119,7 @@ impl Walk {
             options,
             out,
             cursor,
+            ahead: Ahead::default(),
             rounds_failed: 0,
             failing_since: None,
             trace_failures: 0,
@@ -220,8 +223,21 @@ impl Walk {
         self.out.events.send(Ok(SourceEvent::Blind { from, because })).await.is_ok()
     }
 
-    /// Asks the endpoints, the next one when one fails or is slow, until one has the next block.
+    /// Delivers the next block if it was fetched ahead, else asks the endpoints.
     async fn round(&mut self) -> Round {
+        if let Wanted { number: Some(next), hash: None } = self.cursor.wanted()
+            && let Some(it) = self.ahead.take(next).await
+        {
+            if self.cursor.continues(it.block.hash, it.block.parent) {
+                return self.deliver(it, false).await;
+            }
+            self.ahead.clear();
+        }
+        self.ask().await
+    }
+
+    /// Asks the endpoints, the next one when one fails or is slow, until one has the next block.
+    async fn ask(&mut self) -> Round {
         let options = Arc::clone(&self.options);
         let doublings = self.rounds_failed.min(LIMIT_DOUBLINGS_MAX);
         let (limit, depth) =
@@ -298,6 +314,7 @@ impl Walk {
         }
         let depth = tip.0.saturating_sub(fork.branch.last().map_or(tip.0, |it| it.0)) + 1;
         tracing::info!(chain = %self.pool.chain(), %endpoint, depth, "reorganisation");
+        self.ahead.clear();
         self.cursor.turn_to(fork.branch);
         Round::Turned
     }
@@ -320,6 +337,9 @@ impl Walk {
             return Round::Closed;
         }
         self.cursor.delivered(number, hash, parent);
+        if let Wanted { number: Some(next), hash: None } = self.cursor.wanted() {
+            self.ahead.fill(&self.pool, &self.options, next);
+        }
         self.turns.delivered(number, Instant::now());
         self.trace_failures = 0;
         self.blind.clear();

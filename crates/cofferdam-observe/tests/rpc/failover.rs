@@ -278,6 +278,21 @@ async fn the_head_is_watched_while_missed_blocks_are_filled_in_and_progress_is_s
 }
 
 #[tokio::test(start_paused = true)]
+async fn missed_blocks_are_fetched_ahead_without_a_request_more_per_block() {
+    let node = Node::new();
+    node.chain(|it| it.mine_many(400, 1));
+    *node.shared.delay.lock().unwrap() = Duration::from_millis(50);
+    let mut source = source_over(vec![node.pushing("node").await], defaults(), Some(Start::At(1)));
+    let began = Instant::now();
+    assert_eq!(numbers(&mut source, 400).await, (1..=400).collect::<Vec<_>>());
+    let took = began.elapsed();
+    eprintln!("400 blocks at 50 ms per answer: {} ms", took.as_millis());
+    assert!(took < Duration::from_millis(400 * 2 * 50 / 5), "{took:?}");
+    assert_eq!(node.calls(RECEIPTS), 400);
+    assert!((400..=401).contains(&node.calls(FULL)), "{}", node.calls(FULL));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_held_block_is_shown_and_the_cursor_stays() {
     let node = Node::new();
     node.chain(|it| it.mine_many(4, 1));
