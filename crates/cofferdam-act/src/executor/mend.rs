@@ -52,6 +52,12 @@ impl Executor {
             if there.as_ref().is_some_and(|it| !it.over) {
                 continue;
             }
+            // A node that lags does not know yet that it is in.
+            if let Some(it) = &there
+                && !matches!(self.reach.inclusion(&it.hashes).await, Ok(None))
+            {
+                continue;
+            }
             if let Err(because) = self.fill(&waiting, there, relayer, nonce, height).await {
                 tracing::warn!(%because, order = %waiting.order, nonce, "nonce gap is not filled");
                 return;

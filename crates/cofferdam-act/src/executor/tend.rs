@@ -33,7 +33,9 @@ impl Executor {
         let flights = {
             let mut book = self.book();
             forget(&mut book, head.number);
-            book.flights.clone()
+            // What landed for an order that is over concerns nobody any more.
+            let done = |it: &&Flight| !(it.over && it.landed);
+            book.flights.iter().filter(done).cloned().collect::<Vec<_>>()
         };
         let tended = flights.into_iter().map(|it| {
             let order = it.order;
