@@ -1,6 +1,7 @@
 //! A PostgreSQL server of the test's own: in a temporary folder, on a free port, gone afterwards.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(clippy::print_stdout, reason = "a skipped test says why")]
 
 use std::{
     path::{Path, PathBuf},
