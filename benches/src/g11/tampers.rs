@@ -25,7 +25,7 @@ const CLASSES: &[(&str, Tamper)] = &[
     ("bit flip", |bytes, _, _, random| {
         let mut out = bytes.to_vec();
         let at = random as usize % out.len();
-        out[at] ^= 1 << (random >> 40) % 8;
+        out[at] ^= 1 << ((random >> 40) % 8);
         out
     }),
     ("drop", |bytes, commits, _, random| {

@@ -295,7 +295,7 @@ pub enum DeliveryError {
     },
 }
 
-/// The append-only, hash-chained journal: SQLite or PostgreSQL.
+/// The append-only, hash-chained journal: in files of its own, SQLite or PostgreSQL.
 pub trait Journal: Send + Sync {
     /// Appends `records` in order and returns once they are durable. Concurrent appends may share one
     /// commit. Returns the entries as stored.

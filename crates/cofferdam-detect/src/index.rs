@@ -163,3 +163,31 @@ pub(crate) fn sole(txs: &[Tx], account: Address) -> Option<&Tx> {
     let mut txs = txs.iter().filter(|it| touches(it, account));
     txs.next().filter(|_| txs.next().is_none())
 }
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::{Address, B256, Bytes, Log};
+
+    use super::Index;
+    use crate::Interest;
+
+    #[test]
+    fn a_log_concerns_the_rules_of_its_emitter_and_of_its_signature() {
+        let (here, there) = (Address::repeat_byte(1), Address::repeat_byte(2));
+        let topic = B256::repeat_byte(3);
+        let index = Index::new(&[
+            vec![Interest::Account(here), Interest::EveryBlock],
+            vec![Interest::Topic(topic)],
+            vec![Interest::Account(there), Interest::Account(here)],
+        ]);
+        let rules = |address, topics| {
+            let mut out = Vec::new();
+            let log = Log::new_unchecked(address, topics, Bytes::new());
+            index.log(&log, |list| out.extend_from_slice(list));
+            out
+        };
+        assert_eq!(rules(here, vec![topic]), [0, 2, 1]);
+        assert_eq!(rules(there, vec![]), [2]);
+        assert_eq!(rules(Address::ZERO, vec![B256::ZERO, topic]), [0u32; 0]);
+    }
+}

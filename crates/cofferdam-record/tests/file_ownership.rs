@@ -1,6 +1,7 @@
 //! One writer at a time to a journal in files, honest failures, and what a crash may leave.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "a skipped test says why")]
 
 mod common;
 

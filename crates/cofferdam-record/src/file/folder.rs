@@ -47,6 +47,8 @@ pub(super) struct Owner {
     pub(super) folder: PathBuf,
     file: File,
     generation: u64,
+    /// What a newer owner would make.
+    newer: PathBuf,
 }
 
 /// Path of a segment.
@@ -220,7 +222,13 @@ impl Owner {
         let options = OpenOptions::new().create_new(true).read(true).write(true).clone();
         let file = options.open(path).map_err(failed)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { epoch, folder: folder.to_owned(), file, generation: 0 }),
+            Ok(()) => Ok(Self {
+                epoch,
+                folder: folder.to_owned(),
+                file,
+                generation: 0,
+                newer: owner_path(folder, epoch.saturating_add(1)),
+            }),
             Err(TryLockError::WouldBlock) => Err(JournalError::Fenced),
             Err(TryLockError::Error(error)) => Err(failed(error)),
         }
@@ -228,7 +236,7 @@ impl Owner {
 
     /// Whether a newer owner exists.
     pub(super) fn fenced(&self) -> io::Result<bool> {
-        owner_path(&self.folder, self.epoch.saturating_add(1)).try_exists()
+        self.newer.try_exists()
     }
 
     /// Notes the end of the chain. It survives the process; a power cut may take the last notes, never

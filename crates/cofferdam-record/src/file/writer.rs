@@ -7,7 +7,7 @@
 //! **Invariant:** an append is acknowledged after its commit is on the disk and after that no newer owner
 //! existed.
 
-use std::{io, os::unix::fs::FileExt, sync::Arc};
+use std::{io, os::unix::fs::FileExt, sync::Arc, time::Instant};
 
 use cofferdam_core::ports::JournalError;
 use tokio::sync::mpsc;
@@ -21,6 +21,7 @@ use super::{
 use crate::{
     chain::{entry_hash, unavailable},
     group::{Append, Placed, gather},
+    limits::LOOKOUT,
 };
 
 /// A failure that several waiting appends share.
@@ -63,7 +64,7 @@ pub(super) fn run(mut writer: Writer, mut appends: mpsc::Receiver<Append<Failure
     loop {
         let first = match held_over.take() {
             Some(append) => append,
-            None => match appends.blocking_recv() {
+            None => match next(&mut appends) {
                 Some(append) => append,
                 None => break,
             },
@@ -74,6 +75,22 @@ pub(super) fn run(mut writer: Writer, mut appends: mpsc::Receiver<Append<Failure
     }
     if let Err(failure) = writer.close() {
         tracing::warn!(?failure, "journal was not closed cleanly; the next owner will tidy up");
+    }
+}
+
+/// The next append. Who appends one after the other comes back within microseconds; looking out for it
+/// that long is cheaper than going to sleep and being woken.
+fn next(appends: &mut mpsc::Receiver<Append<Failure>>) -> Option<Append<Failure>> {
+    let started = Instant::now();
+    loop {
+        match appends.try_recv() {
+            Ok(append) => return Some(append),
+            Err(mpsc::error::TryRecvError::Disconnected) => return None,
+            Err(mpsc::error::TryRecvError::Empty) if started.elapsed() < LOOKOUT => {
+                std::hint::spin_loop();
+            }
+            Err(mpsc::error::TryRecvError::Empty) => return appends.blocking_recv(),
+        }
     }
 }
 
