@@ -1,6 +1,6 @@
 //! GMX v2: positions in the data store, the pool of each market as counterparty, deleveraging by profit factors.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use alloy_primitives::{Address, U256};
 use cofferdam_core::read::StateRead;
@@ -207,16 +207,15 @@ fn position(
 ) -> Result<(Address, Holding, HeldLeg), AdapterError> {
     let [market, token, usd, tokens, amount, long] = store.position(key);
     let address = must(known, &market, "MARKET")?.address(0)?;
-    if !markets.contains_key(&address) {
+    if let Entry::Vacant(slot) = markets.entry(address) {
         let [index, long, short] = store.market(address);
         let of = |read: &StateRead, what: &str| must(known, read, what)?.address(0);
-        let m = Market {
+        slot.insert(Market {
             address,
             index: of(&index, "INDEX_TOKEN")?,
             long: of(&long, "LONG_TOKEN")?,
             short: of(&short, "SHORT_TOKEN")?,
-        };
-        markets.insert(address, m);
+        });
     }
     let underlying = markets.get(&address).map_or(address, |m| m.index);
     let price = r.prices.get(&underlying).ok_or(AdapterError::NoPrice { token: underlying })?;

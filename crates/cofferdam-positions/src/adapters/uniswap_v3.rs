@@ -36,7 +36,7 @@ impl Pair {
         let price = |token| r.prices.get(&token).copied().ok_or(AdapterError::NoPrice { token });
         let (a, b) = ((zero, price(zero)?), (one, price(one)?));
         let dollar = |p: &Price| (p.usd - 1.0).abs() < CASH;
-        let coin_is_zero = !(dollar(&a.1) && !dollar(&b.1));
+        let coin_is_zero = !dollar(&a.1) || dollar(&b.1);
         let (coin, cash) = if coin_is_zero { (a, b) } else { (b, a) };
         Ok(Self { coin, cash, coin_is_zero })
     }

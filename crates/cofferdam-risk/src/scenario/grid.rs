@@ -261,10 +261,13 @@ impl<'a> Book<'a> {
         for ((leg, base), net) in self.legs.iter().zip(&self.base).zip(&self.net) {
             let sigma = leg.option().map_or(0.0, |i| config.shift(i.vol, i.years, vol));
             let price = leg.value(shock, sigma, elapsed)?;
-            out.pnl_usd += more * net * (price - base);
-            out.pnl_coin += more * net * (price / (leg.price() * shock) - base / leg.price());
+            out.pnl_usd += net * (price - base);
+            out.pnl_coin += net * (price / (leg.price() * shock) - base / leg.price());
             prices.push(price);
         }
+        // A doubtful quantity makes a loss larger and no gain.
+        out.pnl_usd = out.pnl_usd.min(out.pnl_usd * more);
+        out.pnl_coin = out.pnl_coin.min(out.pnl_coin * more);
         let coin = self.spot * shock;
         for a in self.accounts {
             let held: f64 = a.positions.iter().map(|(i, q)| q * prices[*i]).sum();
