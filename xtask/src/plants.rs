@@ -12,7 +12,7 @@ use crate::{Outcome, fail, root, say};
 
 /// Lives that a planted bug may stay hidden for. They are lived in a debug build: building an optimised
 /// one for each bug would take longer.
-const LIVES: &str = "1000";
+const LIVES: &str = "400";
 
 /// A scratch copy of the sources; removed when dropped.
 struct Copy(PathBuf);

@@ -29,10 +29,12 @@ impl Step<'_> {
             if news {
                 self.record(Record::Found { finding: finding.clone() });
             }
-            // What is known may still lack its incident, if a write was torn; else this changes nothing.
+            // What is known may still lack its incident or its alert, if a write was torn.
+            let told = |it: &str| self.engine.state.outbox.threads.contains_key(it);
             match finding.class {
-                Class::Blind | Class::Defence if !news && self.is_told(&finding) => {}
+                Class::Blind | Class::Defence if !news && told(&finding_thread(&finding)) => {}
                 Class::Blind | Class::Defence => self.tell_finding(&finding),
+                _ if !news && attached.is_some_and(|it| told(&it.to_string())) => {}
                 Class::Damage | Class::Control | Class::Suspicion => {
                     self.attach(&finding, attached)
                 }
@@ -149,10 +151,6 @@ impl Step<'_> {
         let because = "what opened it is back".to_owned();
         self.record(Record::IncidentMoved { incident: id, state, because });
         Some(id)
-    }
-
-    fn is_told(&self, finding: &Finding) -> bool {
-        self.engine.state.outbox.threads.contains_key(&finding_thread(finding))
     }
 
     /// Tells of a finding that belongs to no incident.

@@ -150,6 +150,8 @@ fn an_order_that_came_to_nothing_is_ordered_again_by_a_person_and_not_for_ever()
         let open = run.engine.state().orders.values().find(|it| it.outcome.is_none());
         let open = open.expect("an order").order.clone();
         assert_eq!(number == 1, open.autonomy == cofferdam_core::plan::Autonomy::Act);
+        let (key, prepared) = (open.key, prepared(open.key));
+        run.step(Input::Dispatched { key, prepared, sent: vec![] });
         let outcome = cofferdam_core::order::Outcome::Failed { reason: "reverted".into() };
         let told = names(&run.step(Input::Settled { key: open.key, outcome }));
         assert_eq!(number == 3, told.contains("does not contain it"), "{told}");
