@@ -60,6 +60,7 @@ async fn whatever_the_preferred_endpoint_does_the_next_block_comes_within_three_
         Fault::NotJson(BLOCK),
         Fault::NotJson(RECEIPTS),
         Fault::Stale(2),
+        Fault::Gap(3),
         Fault::Trickle,
         Fault::Lie(RECEIPTS, |it| it[0]["logs"] = json!([])),
         Fault::Lie(RECEIPTS, |it| *it = json!([])),
@@ -309,6 +310,23 @@ async fn a_held_block_is_shown_and_the_cursor_stays() {
     assert_eq!(first.block.number, 3);
     assert_eq!(numbers(&mut source, 6).await, [4, 5, 6, 7, 8, 9]);
     assert_eq!(source.monitor().status().holding, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_in_what_a_node_has_holds_the_cursor() {
+    let node = Node::new();
+    node.chain(|it| it.mine_many(9, 1));
+    node.set_fault(Fault::Gap(6));
+    let mut source = source_over(vec![node.asked("node")], defaults(), Some(Start::At(4)));
+    assert_eq!(numbers(&mut source, 2).await, [4, 5]);
+    let (from, because) = blind(&mut source).await;
+    assert_eq!(from, 6);
+    assert!(because.contains("no endpoint serves the block"), "{because}");
+    let silence = tokio::time::timeout(Duration::from_secs(30), source.next()).await;
+    assert!(silence.is_err(), "{silence:?}");
+    node.set_fault(None);
+    assert_eq!(block_at_last(&mut source).await.block.number, 6);
+    assert_eq!(numbers(&mut source, 3).await, [7, 8, 9]);
 }
 
 #[tokio::test(start_paused = true)]

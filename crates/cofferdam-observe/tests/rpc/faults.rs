@@ -20,7 +20,8 @@ type Lie = fn(&mut Value);
 async fn blind_then_recovered(fault: Fault) -> String {
     let node = Node::start().await;
     node.chain(|it| it.mine_many(2, 2));
-    let options = if matches!(fault, Fault::Hang(_)) { hasty() } else { options() };
+    let hangs = matches!(fault, Fault::Hang(_) | Fault::Trickle);
+    let options = if hangs { hasty() } else { options() };
     let mut source = source(&[&node.url], options, Some(Start::At(2)));
     assert_eq!(numbers(&mut source, 1).await, [2]);
     node.set_fault(fault);
@@ -87,6 +88,9 @@ async fn failures_of_the_transport_blind_and_then_recover() {
         (Fault::Truncate(RECEIPTS), "unreachable"),
         (Fault::Status(RECEIPTS, 503), "HTTP status 503"),
         (Fault::Hang(RECEIPTS), "no answer within"),
+        (Fault::Trickle, "no answer within"),
+        (Fault::NotJson(RECEIPTS), "malformed answer"),
+        (Fault::Close, "unreachable"),
         (Fault::Refuse(RECEIPTS, -32_000, "database is\nburning"), "database is burning"),
         (Fault::Lie(RECEIPTS, |it| *it = Value::Null), "receipts are not served yet"),
     ];

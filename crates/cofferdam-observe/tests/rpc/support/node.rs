@@ -40,6 +40,8 @@ pub(crate) enum Fault {
     Lag(u64),
     /// Stays at this block for ever.
     Stale(u64),
+    /// Has lost the block at this height, but not those above it.
+    Gap(u64),
     /// Keeps its subscriptions open but tells nothing by them.
     Mute,
 }
@@ -252,6 +254,9 @@ impl Node {
             "eth_getBlockByNumber" if params[0] == json!("pending") => {
                 let pending = self.shared.extra.lock().unwrap().get("pending").cloned();
                 pending.unwrap_or_else(|| chain.by_number(&json!("latest"), height, full))
+            }
+            "eth_getBlockByNumber" if matches!(fault, Some(Fault::Gap(it)) if params[0] == json!(format!("{it:#x}"))) => {
+                Value::Null
             }
             "eth_getBlockByNumber" => chain.by_number(&params[0], height, full),
             "eth_getBlockByHash" if known(hash(&params[0])) => {
