@@ -1,5 +1,6 @@
 //! Who must vouch, who must agree, and what an order rests on when it goes out.
 
+use alloy_primitives::{Address, B256};
 use cofferdam_core::{OrderKey, Stage, plan::Plan};
 use cofferdam_engine::{Command, Effect, Engine, Input, Limits, schedule};
 
@@ -34,6 +35,40 @@ fn what_lasts_waits_for_a_second_endpoint_and_says_so_once() {
     let mut again = block(1, 0);
     again.witnesses = 2;
     assert!(dispatched(&run.step(Input::Block(again))).is_some());
+}
+
+#[test]
+fn endpoints_that_agree_later_release_what_waits() {
+    let mut run = run(lasting());
+    run.attack();
+    let witnessed = Input::Witnessed { block: block(1, 0).block, witnesses: 2 };
+    assert!(dispatched(&run.step(witnessed)).is_some());
+}
+
+#[test]
+fn a_replacement_is_kept_once_and_a_lost_authority_is_told_until_it_is_back() {
+    let mut run = Run::new();
+    let key = dispatched(&run.attack()).expect("an order").key;
+    let sent = cofferdam_core::order::Sent {
+        relayer: cofferdam_core::AccountId { chain: CHAIN, address: Address::repeat_byte(7) },
+        nonce: 3,
+        tx: B256::repeat_byte(8),
+        max_fee_per_gas: 10,
+        max_priority_fee_per_gas: 2,
+    };
+    let replaced = Input::Replaced { key, sent: vec![sent] };
+    assert_eq!(names(&run.step(replaced.clone())), "replaced\n");
+    assert_eq!(names(&run.step(replaced)), "");
+    let lost = |because: &[&str]| Input::Readiness {
+        action: "pause-vault".into(),
+        because: because.iter().map(|it| (*it).to_owned()).collect(),
+    };
+    assert_eq!(names(&run.step(lost(&[]))), "", "it was never in doubt");
+    let told = names(&run.step(lost(&["relayer is not funded"])));
+    assert!(told.contains("pause-vault would not work now: relayer is not funded"), "{told}");
+    assert_eq!(names(&run.step(lost(&["relayer is not funded"]))), "");
+    let told = names(&run.step(lost(&[])));
+    assert!(told.contains("pause-vault would work again"), "{told}");
 }
 
 #[test]

@@ -175,6 +175,9 @@ impl Live {
             let us = u64::try_from(seen.elapsed().as_micros()).unwrap_or(u64::MAX);
             self.board.update(|it| it.reactions_us.push(us));
         }
+        if let Input::Settled { key, .. } = &answer {
+            self.decided.remove(key);
+        }
         self.feed(answer, None, out).await
     }
 
