@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use cofferdam_core::{
-    BlockRef, ChainId, Finding, FindingId, Record, Stage, Timestamp,
+    BlockRef, ChainId, Finding, FindingId, IncidentId, Record, Stage, Timestamp,
     incident::IncidentState,
     order::Outcome,
     plan::{Autonomy, Plan},
@@ -45,19 +45,7 @@ pub(crate) fn apply(
         Record::IncidentOpened { incident } => {
             state.incidents.insert(incident.id, incident.clone());
         }
-        Record::Attached { incident, finding } => {
-            let actors = match state.findings.get_mut(finding) {
-                Some(it) => {
-                    it.incident = Some(*incident);
-                    it.finding.actors.clone()
-                }
-                None => Vec::new(),
-            };
-            if let Some(it) = state.incidents.get_mut(incident) {
-                it.findings.insert(*finding);
-                it.actors.extend(actors);
-            }
-        }
+        Record::Attached { incident, finding } => attached(state, *incident, finding),
         Record::Decided { incident, ledger } => {
             if let Some(it) = state.incidents.get_mut(incident) {
                 it.ledger = Some(ledger.clone());
@@ -93,6 +81,20 @@ pub(crate) fn apply(
         | Record::Delivered { .. }
         | Record::DeliveryFailed { .. }
         | Record::Undeliverable { .. } => apply_alert(&mut state.outbox, limits, at, record),
+    }
+}
+
+fn attached(state: &mut State, incident: IncidentId, finding: &FindingId) {
+    let actors = match state.findings.get_mut(finding) {
+        Some(it) => {
+            it.incident = Some(incident);
+            it.finding.actors.clone()
+        }
+        None => Vec::new(),
+    };
+    if let Some(it) = state.incidents.get_mut(&incident) {
+        it.findings.insert(*finding);
+        it.actors.extend(actors);
     }
 }
 
