@@ -70,7 +70,7 @@ impl Ahead {
 
     /// Asks for blocks from `next` on, as far as the endpoints told of them.
     pub(crate) fn fill(&mut self, pool: &EndpointPool, options: &Arc<RpcOptions>, next: u64) {
-        let Some(best) = pool.best_head() else { return };
+        let Some(best) = pool.announced_head() else { return };
         // A trace is too heavy to be asked for in vain.
         if best < next.saturating_add(BEHIND_MIN) || options.traces == TracePolicy::Node {
             return;

@@ -100,6 +100,18 @@ impl EndpointPool {
         self.endpoints.iter().filter_map(|it| it.head()).map(|it| it.number).max()
     }
 
+    /// The same without the endpoints that were caught lying: whether a block was announced must not
+    /// be for one of them to say.
+    pub(crate) fn announced_head(&self) -> Option<u64> {
+        self.honest().filter_map(|it| it.head()).map(|it| it.number).max()
+    }
+
+    /// The endpoints that were not caught lying.
+    pub(crate) fn honest(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
+        let now = Instant::now();
+        self.endpoints.iter().filter(move |it| !it.with_health(|health| health.is_demoted(now)))
+    }
+
     /// The order in which to ask for block `wants`. Every endpoint is in it: if all have just
     /// failed, they are asked all the same.
     pub(crate) fn in_order(&self, wants: u64) -> Vec<Arc<Endpoint>> {

@@ -11,6 +11,10 @@ use super::{
     ring::Kinship,
 };
 
+/// A node that lacks a block although its head is this many blocks above it lies or lost something.
+/// One that is nearer may be several machines behind one address, one of which lags.
+const LACKS_BLOCKS: u64 = 16;
+
 /// What an endpoint has to say about the next block.
 #[derive(Debug)]
 pub(crate) enum Step {
@@ -95,6 +99,12 @@ impl Walkback<'_> {
             // It told of a block that it no longer has.
             head = self.fetcher.newest().await.map_err(Hold::Fault)?;
             endpoint.saw_head(head);
+        }
+        if let Some(next) = self.cursor.wanted().number
+            && head.number >= next.saturating_add(LACKS_BLOCKS)
+        {
+            let text = format!("says that block {} is its newest but lacks {next}", head.number);
+            return Err(Hold::Fault(endpoint.contradicted("eth_getBlockByNumber", text)));
         }
         if self.cursor.delivered_at(head.number).is_none_or(|ours| ours == head.hash) {
             return Ok(Step::Absent);

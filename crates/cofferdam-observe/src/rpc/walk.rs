@@ -158,7 +158,7 @@ impl Walk {
         let wanted = self.cursor.wanted();
         let Some(next) = wanted.number else { return false };
         wanted.hash.is_none()
-            && self.pool.endpoints().iter().filter_map(|it| it.head()).all(|head| {
+            && self.pool.honest().filter_map(|it| it.head()).all(|head| {
                 let ours = self.cursor.delivered_at(head.number);
                 head.number < next && ours.is_none_or(|it| it == head.hash)
             })
@@ -280,7 +280,8 @@ impl Walk {
             return Round::Held { because, patient: false };
         }
         let wanted = self.cursor.wanted();
-        let announced = wanted.number.zip(self.pool.best_head()).is_some_and(|it| it.1 >= it.0);
+        let head = self.pool.announced_head();
+        let announced = wanted.number.zip(head).is_some_and(|it| it.1 >= it.0);
         match fault {
             Some(fault) if announced || wanted.hash.is_some() || !absent => {
                 let patient = matches!(fault.kind, FaultKind::NotYet { .. });

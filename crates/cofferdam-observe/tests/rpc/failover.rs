@@ -313,6 +313,27 @@ async fn a_held_block_is_shown_and_the_cursor_stays() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_endpoint_that_tells_of_a_head_it_does_not_have_blinds_nobody() {
+    let (good, liar) = pair();
+    good.chain(|it| it.mine(1));
+    liar.set_fault(Fault::Lie(BLOCK, |it| {
+        if it.is_object() {
+            it["number"] = json!("0xf4240");
+        }
+    }));
+    let endpoints = vec![good.pushing("good").await, liar.asked("liar")];
+    let mut source = source_over(endpoints, defaults(), None);
+    for number in 1..=20 {
+        assert_eq!(block(&mut source).await.block.number, number);
+        tokio::time::sleep(Duration::from_millis(1_900)).await;
+        good.chain(|it| it.mine(1));
+        good.push_head();
+    }
+    let demoted = source.pool().statuses().remove(1).demoted.unwrap_or_default();
+    assert!(demoted.contains("lacks") || demoted.contains("hashes to"), "{demoted}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_gap_in_what_a_node_has_holds_the_cursor() {
     let node = Node::new();
     node.chain(|it| it.mine_many(9, 1));
