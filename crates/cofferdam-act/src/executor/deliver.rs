@@ -14,9 +14,6 @@ use super::{
     reach::{Route, Verdict},
 };
 
-/// How long the other lanes may take after one was accepted. What they send goes on, and
-/// [`Executor::tend`] looks after it.
-const LANES_GRACE: Duration = Duration::from_millis(20);
 /// Most versions of one transaction tried in one delivery.
 const TRIES_MAX: usize = 4;
 
@@ -63,7 +60,9 @@ impl Executor {
         let mut done: Vec<Option<_>> = flights.iter().map(|_| None).collect();
         let mut accepted = false;
         loop {
-            let patience = if accepted { LANES_GRACE } else { Duration::MAX };
+            // Once a lane is accepted, only answers that are there already are heard. What the others
+            // send goes on, and `tend` looks after it.
+            let patience = if accepted { Duration::ZERO } else { Duration::MAX };
             let Ok(Some((index, answer))) = tokio::time::timeout(patience, running.next()).await
             else {
                 break;
