@@ -13,10 +13,14 @@ struct Row {
     pass: bool,
 }
 
-pub(crate) fn run(suite: &str) -> Outcome {
+pub(crate) fn run(suite: &str, more: &[&str]) -> Outcome {
     let rows = match suite {
         "loop" => closed_loop()?,
-        _ => return Err(vec![format!("no acceptance suite is named `{suite}`; there is: loop")]),
+        "faults" => return faults(more),
+        _ => {
+            let text = format!("no acceptance suite is named `{suite}`; there are: loop, faults");
+            return Err(vec![text]);
+        }
     };
     say(&format!("{:<52} {:<30} {:<26} pass", "check", "figure", "bar"));
     for it in &rows {
@@ -29,6 +33,32 @@ pub(crate) fn run(suite: &str) -> Outcome {
     } else {
         Err(vec![format!("{failed} of {} checks failed", rows.len())])
     }
+}
+
+/// The fault suite, as often as `--runs` says; everything else goes to the suite itself.
+fn faults(more: &[&str]) -> Outcome {
+    let (mut runs, mut rest) = (1_u32, Vec::new());
+    let mut words = more.iter();
+    while let Some(word) = words.next() {
+        if *word != "--runs" {
+            rest.push(*word);
+            continue;
+        }
+        let count = words.next().and_then(|it| it.parse().ok());
+        runs = count.ok_or_else(|| vec!["--runs takes a number".to_owned()])?;
+    }
+    let mut failed = 0;
+    for run in 1..=runs {
+        say(&format!("run {run} of {runs}"));
+        let status = Command::new(env!("CARGO"))
+            .args(["run", "--quiet", "--package", "cofferdam", "--", "drill", "faults"])
+            .args(&rest)
+            .current_dir(root())
+            .status()
+            .map_err(|it| fail("drill faults", it))?;
+        failed += u32::from(!status.success());
+    }
+    if failed == 0 { Ok(()) } else { Err(vec![format!("{failed} of {runs} runs failed")]) }
 }
 
 fn closed_loop() -> Result<Vec<Row>, Vec<String>> {

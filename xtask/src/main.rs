@@ -17,6 +17,7 @@ usage: cargo xtask <chore>
   new detector|action|drill ID  lay the files of one more plug-in
   services                      install what tests run against (npm packages of contracts/)
   accept loop                   run the acceptance lines of the closed loop and print the table
+  accept faults [--runs N]      break one thing after the other around the program and print the table
 ";
 
 /// What a chore ends with: nothing, or what is wrong, one line each.
@@ -31,7 +32,7 @@ fn main() -> ExitCode {
         ["codegen", "--check"] => codegen::run(true),
         ["new", kind, id] => scaffold::run(kind, id),
         ["services"] => services::run(),
-        ["accept", suite] => accept::run(suite),
+        ["accept", suite, ref more @ ..] => accept::run(suite, more),
         _ => Err(vec![USAGE.to_owned()]),
     };
     match outcome {

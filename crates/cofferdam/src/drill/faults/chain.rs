@@ -102,7 +102,7 @@ async fn burst(options: &FaultOptions, name: &str) -> Result<Seen, StageError> {
     let count = scene.node.ask("eth_getBlockTransactionCountByNumber", json!(["latest"])).await?;
     seen.note(format!("block of {} transactions", quantity(&count)));
     seen.check(quantity(&count) > BURST_TXS as u64, "all in one block");
-    judge(&scene, &defence, &mut seen, mined, height).await
+    judge(&scene, &defence, seen, mined, height).await
 }
 
 async fn calldata(options: &FaultOptions, name: &str) -> Result<Seen, StageError> {
@@ -122,7 +122,7 @@ async fn calldata(options: &FaultOptions, name: &str) -> Result<Seen, StageError
     let longest = input.filter_map(|it| it["input"].as_str()).map(|it| it.len() / 2).max();
     let longest = longest.unwrap_or_default();
     seen.check(longest >= CALLDATA_BYTES, format!("{} MB included", longest / 1_000_000));
-    judge(&scene, &defence, &mut seen, mined, height).await
+    judge(&scene, &defence, seen, mined, height).await
 }
 
 async fn loud(options: &FaultOptions, name: &str) -> Result<Seen, StageError> {
@@ -140,18 +140,17 @@ async fn loud(options: &FaultOptions, name: &str) -> Result<Seen, StageError> {
     let logs = scene.node.ask("eth_getLogs", logs).await?;
     let count = logs.as_array().map_or(0, Vec::len);
     seen.check(count > usize::from(LOUD_LOGS), format!("{count} logs in the block"));
-    judge(&scene, &defence, &mut seen, mined, height).await
+    judge(&scene, &defence, seen, mined, height).await
 }
 
 /// What every row of this kind must show: alert, next block, health.
 async fn judge(
     scene: &Scene,
     defence: &super::super::defender::Defender,
-    seen: &mut Seen,
+    mut seen: Seen,
     mined: Instant,
     height: u64,
 ) -> Result<Seen, StageError> {
-    let mut seen = std::mem::take(seen);
     seen.came("alert", scene.alerted(0, mined).await, PATIENCE);
     let next = scene.mine().await?;
     seen.check(next == height + 1, "one block further");

@@ -171,7 +171,7 @@ async fn included(scene: &Scene, hash: B256) -> Result<Option<bool>, StageError>
     let wait = async {
         loop {
             if let Some(it) = scene.stage.inclusion(hash).await? {
-                return Ok(it.succeeded);
+                return Ok::<_, StageError>(it.succeeded);
             }
             tokio::time::sleep(BLOCK_EVERY).await;
         }
