@@ -43,9 +43,9 @@ pub(super) async fn run(args: &FaultArgs, output: &Output) -> Result<ExitCode, C
             .hint("`cofferdam drill faults --list` names them"));
     }
     let named = |name: &str| args.only.iter().any(|it| it == name);
-    let wanted = all.iter().filter(|it| {
-        if args.only.is_empty() { it.quick || !args.quick } else { named(it.name) }
-    });
+    let wanted = all
+        .iter()
+        .filter(|it| if args.only.is_empty() { it.quick || !args.quick } else { named(it.name) });
     if args.list {
         let names: Vec<&str> = wanted.map(|it| it.name).collect();
         output.result(&names, &(names.join("\n") + "\n"));

@@ -24,7 +24,7 @@ use super::{
     stage::{Stage, StageError, describe},
     world::BLOCK_SECONDS,
 };
-use crate::runtime::{chain_of, health::Health, now};
+use crate::runtime::{chain_of, now};
 
 /// Blocks made after the attack so that a late pause can settle.
 const AFTERMATH_BLOCKS: u32 = 3;
@@ -70,7 +70,8 @@ pub async fn run_live(
     let mut stage = Stage::set(world, scenario, seed, options.run.packages.clone()).await?;
     let folder = options.run.out.join(format!("live-{}-{}-{seed}", scenario.id, variant.id));
     lay_plan(drill, &stage, seed, &folder, |plan| reach(plan, &[node.ws()])).await?;
-    let mut defence = Defender::start(&Launch::new(&options.program, &folder, scenario, seed)).await?;
+    let mut defence =
+        Defender::start(&Launch::new(&options.program, &folder, scenario, seed)).await?;
     let mut attack = Attack { node, block_time: options.block_time, first_block: None };
     attack.ordinary(&mut stage, &mut defence, scenario).await?;
     let false_trips = defence.health().await?.incidents_open as u64;

@@ -82,7 +82,8 @@ async fn reverted(options: &FaultOptions, name: &str) -> Result<Seen, StageError
 }
 
 async fn burst(options: &FaultOptions, name: &str) -> Result<Seen, StageError> {
-    let mut scene = Scene::set(options, name, Setting { node: LARGE, ..Setting::default() }).await?;
+    let mut scene =
+        Scene::set(options, name, Setting { node: LARGE, ..Setting::default() }).await?;
     let mut seen = Seen::default();
     let defence = scene.defend().await?;
     let (sender, token) = (rich(&scene).await?, scene.stage.names.address("token")?);
@@ -106,7 +107,8 @@ async fn burst(options: &FaultOptions, name: &str) -> Result<Seen, StageError> {
 }
 
 async fn calldata(options: &FaultOptions, name: &str) -> Result<Seen, StageError> {
-    let mut scene = Scene::set(options, name, Setting { node: LARGE, ..Setting::default() }).await?;
+    let mut scene =
+        Scene::set(options, name, Setting { node: LARGE, ..Setting::default() }).await?;
     let mut seen = Seen::default();
     let defence = scene.defend().await?;
     let (sender, token) = (rich(&scene).await?, scene.stage.names.address("token")?);
@@ -126,7 +128,8 @@ async fn calldata(options: &FaultOptions, name: &str) -> Result<Seen, StageError
 }
 
 async fn loud(options: &FaultOptions, name: &str) -> Result<Seen, StageError> {
-    let mut scene = Scene::set(options, name, Setting { node: LARGE, ..Setting::default() }).await?;
+    let mut scene =
+        Scene::set(options, name, Setting { node: LARGE, ..Setting::default() }).await?;
     let mut seen = Seen::default();
     let defence = scene.defend().await?;
     let sender = rich(&scene).await?;

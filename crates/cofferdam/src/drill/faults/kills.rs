@@ -3,12 +3,7 @@
 //! **Invariant:** after each kill, what the journal held before is still there, and whatever a receiver
 //! acknowledged is in it.
 
-use std::{
-    collections::BTreeSet,
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
 use alloy_primitives::B256;
 use cofferdam_core::{Record, ports::Journal as _};
@@ -17,10 +12,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::{
-    super::{
-        StageError, anvil::AnvilProcess, catalogue, defender::Defender,
-        stage::describe,
-    },
+    super::{StageError, anvil::AnvilProcess, catalogue, defender::Defender, stage::describe},
     FaultOptions, Row, Seen,
     scene::{PATIENCE, Scene, Setting},
 };
@@ -122,9 +114,8 @@ async fn attack(
     for step in drain {
         let (hash, _) = scene.stage.send(step).await?;
         let inclusion = included(&scene, hash).await?;
-        let inclusion = inclusion.ok_or_else(|| {
-            StageError::Other(format!("{} was not included", describe(step)))
-        })?;
+        let inclusion = inclusion
+            .ok_or_else(|| StageError::Other(format!("{} was not included", describe(step))))?;
         tally.refused += u32::from(!inclusion);
     }
     load.abort_all();

@@ -111,11 +111,8 @@ pub fn rows() -> Vec<&'static Row> {
 /// Runs one row. A row that fails by its own making has not passed, and says why.
 pub async fn run(row: &Row, options: &FaultOptions) -> Judged {
     let begun = Instant::now();
-    let limit = if row.name == kills::NAME {
-        ROW_LIMIT + KILL_LIMIT * options.kills
-    } else {
-        ROW_LIMIT
-    };
+    let limit =
+        if row.name == kills::NAME { ROW_LIMIT + KILL_LIMIT * options.kills } else { ROW_LIMIT };
     let (seen, pass) = match tokio::time::timeout(limit, (row.run)(options, row.name)).await {
         Ok(Ok(seen)) => (seen.said.join("; "), !seen.failed),
         Ok(Err(error)) => (format!("not run: {}", crate::runtime::chain_of(&error)), false),

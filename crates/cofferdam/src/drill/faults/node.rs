@@ -10,8 +10,7 @@ use super::{
 };
 
 /// The requests by which receipts and logs are had.
-const RECEIPTS: &[&str] =
-    &["eth_getBlockReceipts", "eth_getTransactionReceipt", "eth_getLogs"];
+const RECEIPTS: &[&str] = &["eth_getBlockReceipts", "eth_getTransactionReceipt", "eth_getLogs"];
 /// A healthy fallback must have answered by then.
 const FAIL_OVER_MAX: Duration = Duration::from_secs(3);
 /// Most failing requests in a second to one endpoint.

@@ -93,7 +93,12 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let authority = listener.local_addr()?.to_string();
         let switch = watch::Sender::new(Switch { fault: Fault::None, only: &[] });
-        let shared = Shared { node: node.to_owned(), switch, requests: AtomicU64::new(0), spoiled: AtomicU64::new(0) };
+        let shared = Shared {
+            node: node.to_owned(),
+            switch,
+            requests: AtomicU64::new(0),
+            spoiled: AtomicU64::new(0),
+        };
         let shared = Arc::new(shared);
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, shared.clone()));
@@ -165,7 +170,9 @@ async fn serve(mut stream: BufReader<TcpStream>, shared: &Shared) -> io::Result<
 fn concerns(switch: Switch, request: &Message) -> bool {
     let asked = serde_json::from_slice::<Value>(&request.body).unwrap_or_default();
     let named = |it: &Value| it["method"].as_str().is_some_and(|it| switch.only.contains(&it));
-    switch.only.is_empty() || named(&asked) || asked.as_array().is_some_and(|it| it.iter().any(named))
+    switch.only.is_empty()
+        || named(&asked)
+        || asked.as_array().is_some_and(|it| it.iter().any(named))
 }
 
 /// Answers, or not. Returns whether the connection stays open.
@@ -194,9 +201,10 @@ async fn reply(
         }
         Fault::RpcError => {
             let error = json!({ "code": -32_000, "message": "header not found" });
-            let body = spoil::each(&request.body, |asked| {
-                json!({ "jsonrpc": "2.0", "id": asked["id"], "error": error })
-            });
+            let body = spoil::each(
+                &request.body,
+                |asked| json!({ "jsonrpc": "2.0", "id": asked["id"], "error": error }),
+            );
             stream.write_all(&http::answer("200 OK", JSON, &body)).await?;
             return Ok(true);
         }

@@ -25,8 +25,7 @@ pub fn table(rows: &[Judged]) -> String {
 }
 
 fn line(name: &str, [fault, expected, seen]: [&str; 3], pass: &str) -> String {
-    let text =
-        format!("{name:<18} {fault:<WIDTH$} {expected:<WIDTH$} {seen:<WIDTH$} {pass}");
+    let text = format!("{name:<18} {fault:<WIDTH$} {expected:<WIDTH$} {seen:<WIDTH$} {pass}");
     text.trim_end().to_owned() + "\n"
 }
 

@@ -33,7 +33,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// The receiver that every row has.
 pub(super) const MAIN: &str = "main";
 /// The environment variable with the receivers' secret, and the secret.
-const SECRET: (&str, &str) = ("COFFERDAM_FAULTS_SECRET", "only for the receivers of the fault suite");
+const SECRET: (&str, &str) =
+    ("COFFERDAM_FAULTS_SECRET", "only for the receivers of the fault suite");
 /// How long blindness may last before it is paged.
 const BLIND_PAGE_AFTER: &str = "2s";
 

@@ -83,10 +83,8 @@ impl Sink {
     pub(super) async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let authority = listener.local_addr()?.to_string();
-        let shared = Arc::new(Shared {
-            manners: Mutex::default(),
-            taken: watch::Sender::new(Vec::new()),
-        });
+        let shared =
+            Arc::new(Shared { manners: Mutex::default(), taken: watch::Sender::new(Vec::new()) });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, shared.clone()));
         Ok(Self { authority, shared, _tasks: tasks })

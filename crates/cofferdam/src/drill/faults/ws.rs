@@ -4,7 +4,7 @@
 use std::{io, sync::atomic::Ordering};
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
 };
 
@@ -54,7 +54,7 @@ pub(super) async fn relay(
 }
 
 /// One frame from the node, whole. A server's frames are not masked.
-async fn frame(node: &mut (impl AsyncReadExt + Unpin)) -> io::Result<Vec<u8>> {
+async fn frame(node: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
     let mut frame = vec![0; 2];
     node.read_exact(&mut frame).await?;
     let length = match frame[1] & 0x7f {
