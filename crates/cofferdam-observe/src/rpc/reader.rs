@@ -10,7 +10,7 @@ use cofferdam_core::{
 };
 use serde_json::{Value, json, value::RawValue};
 
-use super::{endpoint::Endpoint, fault::RpcFault, pool::EndpointPool};
+use super::{endpoint::Endpoint, fault::RpcFault, pool::EndpointPool, race::race};
 
 /// Most reads in one batch.
 const BATCH_MAX: usize = 200;
@@ -37,30 +37,32 @@ impl RpcReader {
         reads: &[StateRead],
     ) -> Result<Vec<Answer>, SourceError> {
         let mut answers = vec![Answer::Unavailable; reads.len()];
-        let mut open: Vec<usize> = (0..reads.len()).collect();
-        let (mut any, mut last) = (open.is_empty(), None);
-        for endpoint in self.pool.in_order(block.number) {
-            if open.is_empty() {
-                break;
-            }
-            match self.ask(&endpoint, block.hash, reads, &open).await {
+        let (mut any, mut last) = (reads.is_empty(), None);
+        let endpoints = if any { Vec::new() } else { self.pool.in_order(block.number) };
+        race(
+            endpoints,
+            "eth_call",
+            |endpoint| Box::pin(async move { self.ask(&endpoint, block.hash, reads).await }),
+            |endpoint, answer| match answer {
                 Ok(found) => {
                     any = true;
                     endpoint.note_success();
-                    for (index, answer) in open.iter().zip(found) {
-                        if let Some(slot) = answers.get_mut(*index) {
+                    // What one node cannot tell, another may.
+                    for (slot, answer) in answers.iter_mut().zip(found) {
+                        if *slot == Answer::Unavailable {
                             *slot = answer;
                         }
                     }
-                    // What one node cannot tell, another may.
-                    open.retain(|it| answers.get(*it) == Some(&Answer::Unavailable));
+                    (!answers.contains(&Answer::Unavailable)).then_some(())
                 }
                 Err(fault) => {
                     endpoint.note_fault(&fault);
                     last = Some(fault);
+                    None
                 }
-            }
-        }
+            },
+        )
+        .await;
         if any {
             return Ok(answers);
         }
@@ -73,14 +75,12 @@ impl RpcReader {
         endpoint: &Endpoint,
         block: B256,
         reads: &[StateRead],
-        open: &[usize],
     ) -> Result<Vec<Answer>, RpcFault> {
-        let mut answers = Vec::with_capacity(open.len());
-        for some in open.chunks(BATCH_MAX) {
-            let asked: Vec<_> = some.iter().filter_map(|it| reads.get(*it)).collect();
-            let calls = asked.iter().map(|it| call(it, block)).collect();
+        let mut answers = Vec::with_capacity(reads.len());
+        for some in reads.chunks(BATCH_MAX) {
+            let calls = some.iter().map(|it| call(it, block)).collect();
             let found = endpoint.batch(calls, self.limit).await?;
-            answers.extend(asked.iter().zip(found).map(|(read, it)| translate(read, it)));
+            answers.extend(some.iter().zip(found).map(|(read, it)| translate(read, it)));
         }
         Ok(answers)
     }

@@ -20,7 +20,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json, value::RawValue};
 use tokio::sync::mpsc;
 
-use super::{endpoint::Endpoint, fault::RpcFault, pool::EndpointPool, reader::word, wire::RpcHead};
+use super::{
+    endpoint::Endpoint, fault::RpcFault, pool::EndpointPool, race::race, reader::word,
+    wire::RpcHead,
+};
 
 /// Cached accounts and slots over all blocks, about 200 bytes each; code is shared.
 const CACHE_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(199_999);
@@ -55,6 +58,16 @@ enum Question {
     Account(Address),
     Slot(Address, U256),
     BlockHash(u64),
+}
+
+impl Question {
+    fn method(self) -> &'static str {
+        match self {
+            Self::Account(_) => "eth_getBalance",
+            Self::Slot(..) => "eth_getStorageAt",
+            Self::BlockHash(_) => "eth_getBlockByNumber",
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -186,19 +199,23 @@ async fn find(
     limit: Duration,
 ) -> Result<Found, Cause> {
     let mut last: Cause = "no endpoint".into();
-    for endpoint in pool.in_order(block.number) {
-        match find_at(&endpoint, block, question, limit).await {
+    let found = race(
+        pool.in_order(block.number),
+        question.method(),
+        |endpoint| Box::pin(async move { find_at(&endpoint, block, question, limit).await }),
+        |endpoint, answer| match answer {
             Ok(found) => {
                 endpoint.note_success();
-                return Ok(found);
+                Some(found)
             }
             Err(fault) => {
                 endpoint.note_fault(&fault);
                 last = fault.into();
+                None
             }
-        }
-    }
-    Err(last)
+        },
+    );
+    found.await.ok_or(last)
 }
 
 async fn find_at(
