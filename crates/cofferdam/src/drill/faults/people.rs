@@ -78,8 +78,8 @@ async fn killed(options: &FaultOptions, name: &str) -> Result<Seen, StageError> 
     let before = scene.sink.taken().len();
     seen.check(before == 2, format!("killed after {before}"));
     scene.sink.behave(MAIN, Manner::Accept);
-    let _again = scene.defend().await?;
     let restarted = Instant::now();
+    let _again = scene.defend().await?;
     let all = |taken: &[super::sink::Taken]| {
         (0..10).all(|number| taken.iter().any(|it| is_alert_of(it, number)))
     };
