@@ -62,6 +62,13 @@ mod tests {
             pass,
             took_ms: 1,
         };
-        expect![[""]].assert_eq(&table(&[row("rpc-503", true), row("other", false)]));
+        expect![[r#"
+            name               fault                                    expected                                 seen                                     pass
+            rpc-503            one endpoint answers 503 while the       alert afterwards                         alerted in 0.40 s                        yes
+                               exploit is mined
+            other              one endpoint answers 503 while the       alert afterwards                         alerted in 0.40 s                        NO
+                               exploit is mined
+            1 of 2 passed
+        "#]].assert_eq(&table(&[row("rpc-503", true), row("other", false)]));
     }
 }
