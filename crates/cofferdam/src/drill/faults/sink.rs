@@ -208,8 +208,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_message_under_another_key_is_shown_twice_unless_its_thread_was_closed() {
-        let sink = Sink::start().await.expect("a port");
+    async fn a_message_under_another_key_is_shown_twice_unless_its_thread_was_closed()
+    -> std::io::Result<()> {
+        let sink = Sink::start().await?;
         let take = |it| sink.shared.taken.send_modify(|all| all.push(it));
         take(taken("a", "raised"));
         take(taken("a", "raised"));
@@ -219,5 +220,6 @@ mod tests {
         assert_eq!((sink.shown_twice(), sink.repeats()), (0, 1));
         take(taken("d", "raised"));
         assert_eq!((sink.shown_twice(), sink.repeats()), (1, 1));
+        Ok(())
     }
 }

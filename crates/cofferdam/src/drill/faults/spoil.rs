@@ -125,7 +125,7 @@ mod tests {
         let spoil = |change| {
             let (asked, told) = (asked.to_string(), told.to_string());
             let body = receipts(asked.as_bytes(), told.as_bytes(), change);
-            serde_json::from_slice::<Value>(&body).expect("json")
+            serde_json::from_slice::<Value>(&body).unwrap_or_default()
         };
         let lied = spoil(lie);
         assert_eq!(lied[0]["result"][0], json!({ "status": "0x0", "logs": [] }));
