@@ -23,7 +23,8 @@ usage: cargo xtask <chore>
   drill --seeds COUNT           live simulated lives on every core, print what happened in them
   drill --seed N                live one, with its story
   plants [WORD]                 plant each known bug in a scratch copy and expect to see it caught
-  accept loop|faults            run the acceptance lines of a part and print the table
+  accept loop                   run the acceptance lines of the closed loop and print the table
+  accept faults [--runs N]      break one thing after the other around the program and print the table
   bench ID [--json]             measure beside the peers, in release, and judge against the bars
   crosscheck risk               compare prices and Greeks with QuantLib and vollib (needs both from PyPI)
 ";
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
         ["plants"] => plants::run(""),
         ["plants", word] => plants::run(word),
         ["crosscheck", what] => crosscheck::run(what),
-        ["accept", suite] => accept::run(suite),
+        ["accept", suite, ref more @ ..] => accept::run(suite, more),
         ["bench", id] => bench::run(id, false),
         ["bench", id, "--json"] => bench::run(id, true),
         _ => Err(vec![USAGE.to_owned()]),

@@ -1,15 +1,33 @@
-//! The fault suite against the built program.
+//! The fault suite against the built program, which prints its own table.
 
-use super::{Row, Scratch, list, program, text};
+use std::process::Command;
 
-pub(super) fn rows() -> Result<Vec<Row>, Vec<String>> {
-    let scratch = Scratch::new("faults");
-    let told = program(&["drill", "faults", "--out", &scratch.0])?;
-    let rows = list(&told["rows"]).iter().map(|it| Row {
-        check: text(&it["fault"]).to_owned(),
-        figure: text(&it["seen"]).to_owned(),
-        bar: text(&it["expected"]).to_owned(),
-        pass: it["pass"].as_bool() == Some(true),
-    });
-    Ok(rows.collect())
+use crate::{Outcome, fail, root, say};
+
+/// As often as `--runs` says; everything else goes to the suite itself.
+pub(super) fn run(more: &[&str]) -> Outcome {
+    let (mut runs, mut rest) = (1_u32, Vec::new());
+    let mut words = more.iter();
+    while let Some(word) = words.next() {
+        if *word != "--runs" {
+            rest.push(*word);
+            continue;
+        }
+        let count = words.next().and_then(|it| it.parse().ok());
+        runs = count.ok_or_else(|| vec!["--runs takes a number".to_owned()])?;
+    }
+    let mut failed = 0;
+    for run in 1..=runs {
+        say(&format!("run {run} of {runs}"));
+        let program = ["run", "--quiet", "--release", "--package", "cofferdam", "--"];
+        let status = Command::new(env!("CARGO"))
+            .args(program)
+            .args(["drill", "faults"])
+            .args(&rest)
+            .current_dir(root())
+            .status()
+            .map_err(|it| fail("drill faults", it))?;
+        failed += u32::from(!status.success());
+    }
+    if failed == 0 { Ok(()) } else { Err(vec![format!("{failed} of {runs} runs failed")]) }
 }

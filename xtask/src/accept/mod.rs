@@ -23,10 +23,10 @@ pub(crate) struct Row {
 }
 
 /// Runs a suite and prints its table.
-pub(crate) fn run(suite: &str) -> Outcome {
+pub(crate) fn run(suite: &str, more: &[&str]) -> Outcome {
     let rows = match suite {
         "loop" => closed_loop::rows()?,
-        "faults" => faults::rows()?,
+        "faults" => return faults::run(more),
         _ => return Err(vec![format!("no acceptance suite is named `{suite}`: loop, faults")]),
     };
     say(&format!("{:<58} {:<36} {:<28} pass", "check", "figure", "bar"));

@@ -1,4 +1,4 @@
-//! `cofferdam drill list | run | live`.
+//! `cofferdam drill list | run | live | faults`.
 
 use std::{
     path::{Path, PathBuf},
@@ -54,6 +54,8 @@ pub enum DrillCommand {
     },
     /// Runs a drill against `cofferdam run` in a process of its own, on anvil, in wall time.
     Live(LiveArgs),
+    /// Breaks one thing after the other around `cofferdam run` and looks at what comes of it.
+    Faults(super::faults::FaultArgs),
 }
 
 /// What a live drill needs.
@@ -112,6 +114,7 @@ pub(crate) async fn run(command: DrillCommand, output: &Output) -> Result<ExitCo
             run_all(&chosen, variant.as_deref(), &options, output).await
         }
         DrillCommand::Live(args) => live(&args, output).await,
+        DrillCommand::Faults(args) => super::faults::run(&args, output).await,
     }
 }
 

@@ -109,7 +109,9 @@ pub(crate) async fn for_each(
 
 pub(crate) fn broken(error: JournalError) -> CliError {
     let hint = match &error {
-        JournalError::Unavailable(_) => "check that the file can be read and the disk is not full",
+        JournalError::Unavailable(_) => {
+            "check that the file can be read and written, and that the disk is neither full nor read-only"
+        }
         JournalError::Corrupt { .. } => {
             "keep the file as evidence and restore from a replica or export"
         }

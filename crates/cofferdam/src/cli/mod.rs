@@ -3,6 +3,7 @@
 
 pub mod drill;
 pub mod error;
+mod faults;
 pub mod incident;
 pub mod journal;
 pub mod output;

@@ -116,6 +116,7 @@ fn options(chain: &Chain) -> RpcOptions {
     let mut options = RpcOptions::new(Duration::from_millis(chain.block_time.0));
     options.reorg_blocks_max = chain.reorg_blocks_max;
     options.pending = chain.pending;
+    options.quorum = chain.quorum(false);
     options.traces = TracePolicy::Reexecute;
     options
 }

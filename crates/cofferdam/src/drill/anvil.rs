@@ -53,6 +53,18 @@ impl AnvilProcess {
     /// # Errors
     /// If anvil is not installed below `packages` (or named by `COFFERDAM_ANVIL`) or does not start.
     pub async fn start(packages: &Path, genesis: Timestamp) -> Result<Self, WorldError> {
+        Self::start_with(packages, genesis, &[]).await
+    }
+
+    /// As [`Self::start`], with more arguments.
+    ///
+    /// # Errors
+    /// See [`Self::start`].
+    pub async fn start_with(
+        packages: &Path,
+        genesis: Timestamp,
+        more: &[&str],
+    ) -> Result<Self, WorldError> {
         // HTTP clients want one, also where no `main` has run.
         cofferdam_observe::install_tls_provider();
         let starting = |it: std::io::Error| WorldError::new("start anvil", it);
@@ -60,6 +72,7 @@ impl AnvilProcess {
             .args(["--port", "0", "--hardfork", "prague", "--no-mining", "--order", "fees"])
             .args(["--chain-id", &CHAIN.0.to_string()])
             .args(["--timestamp", &(genesis.0 / 1_000).to_string()])
+            .args(more)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .kill_on_drop(true)
@@ -109,9 +122,18 @@ impl AnvilProcess {
         *self.time.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn ask(&self, method: &'static str, params: Value) -> Result<Value, WorldError> {
+    /// Asks anvil directly.
+    ///
+    /// # Errors
+    /// If it refuses or does not answer.
+    pub async fn ask(&self, method: &'static str, params: Value) -> Result<Value, WorldError> {
         let answer = self.control.request::<_, Value>(method, params).await;
         answer.map_err(|it| WorldError::new(method, it))
+    }
+
+    /// Host and port.
+    pub fn authority(&self) -> &str {
+        &self.authority
     }
 
     /// The WebSocket endpoint.

@@ -5,40 +5,29 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::Stdio,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use alloy_primitives::hex;
 use cofferdam_core::{Class, Record, Timestamp, order::Outcome, ports::Journal};
-use cofferdam_drill::{Control, Scenario, Scorecard, keys, scenario::Variant};
+use cofferdam_drill::{Control, Scenario, Scorecard, scenario::Variant};
 use cofferdam_record::LocalJournal;
-use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
-    net::TcpStream,
-    process::{Child, Command},
-};
 
 use super::{
     Backend, Drill, RunOptions,
     anvil::{AnvilProcess, AnvilWorld},
-    authorise, plan_text,
+    authorise,
+    defender::{Defender, Launch},
+    plan_text,
     play::{self, is_detection},
     set,
     stage::{Stage, StageError, describe},
     world::BLOCK_SECONDS,
 };
-use crate::runtime::{chain_of, health::Health, now};
+use crate::runtime::{chain_of, now};
 
-/// How long the defence may take to start, to see a block, and to stop.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Wait between two looks at the defence's health.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Blocks made after the attack so that a late pause can settle.
 const AFTERMATH_BLOCKS: u32 = 3;
-/// Environment variables of the relayers' keys, as the drills' plans name them.
-const RELAYER_KEYS: &str = "COFFERDAM_RELAYER_";
 
 /// How a live drill is run.
 #[derive(Clone, Debug)]
@@ -80,8 +69,9 @@ pub async fn run_live(
     let seed = options.run.seed;
     let mut stage = Stage::set(world, scenario, seed, options.run.packages.clone()).await?;
     let folder = options.run.out.join(format!("live-{}-{}-{seed}", scenario.id, variant.id));
-    lay_plan(drill, &stage, seed, &node.ws(), &folder).await?;
-    let mut defence = Defender::start(options, scenario, &folder).await?;
+    lay_plan(drill, &stage, seed, &folder, |plan| reach(plan, &[node.ws()])).await?;
+    let mut defence =
+        Defender::start(&Launch::new(&options.program, &folder, scenario, seed)).await?;
     let mut attack = Attack { node, block_time: options.block_time, first_block: None };
     attack.ordinary(&mut stage, &mut defence, scenario).await?;
     let false_trips = defence.health().await?.incidents_open as u64;
@@ -128,13 +118,14 @@ fn blank(scenario: &Scenario, variant: &Variant, control: Control) -> Scorecard 
     }
 }
 
-/// Writes the plan folder as a protocol would keep it: plan, authorisations.
-async fn lay_plan(
+/// Writes the plan folder as a protocol would keep it: plan, authorisations. `complete` adds to the plan
+/// what only this run knows.
+pub(super) async fn lay_plan(
     drill: &Drill,
     stage: &Stage,
     seed: u64,
-    endpoint: &str,
     folder: &Path,
+    complete: impl FnOnce(&mut toml::Table),
 ) -> Result<(), StageError> {
     let wrong = |it: std::io::Error| StageError::Other(format!("{}: {it}", folder.display()));
     if folder.exists() {
@@ -144,11 +135,7 @@ async fn lay_plan(
     let text = plan_text(drill, stage)?;
     let mut plan: toml::Table =
         text.parse().map_err(|it| StageError::Other(format!("plan of the drill: {it}")))?;
-    let chain = plan.get_mut("chains").and_then(|it| it.get_mut(0));
-    if let Some(chain) = chain.and_then(toml::Value::as_table_mut) {
-        chain.insert("endpoints".into(), vec![endpoint.to_owned()].into());
-        chain.insert("block-time".into(), "1s".into());
-    }
+    complete(&mut plan);
     std::fs::write(folder.join("plan.toml"), plan.to_string()).map_err(wrong)?;
     if let Some(guardian) = &drill.scenario.guardian {
         let bundle = authorise(&drill.scenario.id, guardian, stage, seed).await?;
@@ -156,6 +143,15 @@ async fn lay_plan(
         written.map_err(|it| StageError::Other(chain_of(&it)))?;
     }
     Ok(())
+}
+
+/// Names the endpoints of the plan's chain, which makes a block a second.
+pub(super) fn reach(plan: &mut toml::Table, endpoints: &[String]) {
+    let chain = plan.get_mut("chains").and_then(|it| it.get_mut(0));
+    if let Some(chain) = chain.and_then(toml::Value::as_table_mut) {
+        chain.insert("endpoints".into(), endpoints.to_vec().into());
+        chain.insert("block-time".into(), "1s".into());
+    }
 }
 
 /// The attacker and everybody else, who make the blocks.
@@ -209,109 +205,6 @@ impl Attack {
             self.block().await?;
         }
         Ok(())
-    }
-}
-
-/// `cofferdam run` in a process of its own.
-struct Defender {
-    child: Child,
-    health_at: String,
-}
-
-impl Defender {
-    async fn start(
-        options: &LiveOptions,
-        scenario: &Scenario,
-        folder: &Path,
-    ) -> Result<Self, StageError> {
-        let wrong = |it: std::io::Error| StageError::Other(format!("start the defence: {it}"));
-        let log = std::fs::File::create(folder.join("log.txt")).map_err(wrong)?;
-        let mut command = Command::new(&options.program);
-        command.args(["--json", "run", "--listen", "127.0.0.1:0", "--plan"]).arg(folder);
-        command.arg("--journal").arg(folder.join("journal"));
-        for name in scenario.accounts.keys() {
-            if let Some(number) = name.strip_prefix("relayer-") {
-                let key = hex::encode(keys::private_key(&scenario.id, name, options.run.seed));
-                command.env(format!("{RELAYER_KEYS}{number}"), key);
-            }
-        }
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn();
-        let mut child = child.map_err(wrong)?;
-        let stderr = child.stderr.take();
-        let stderr = stderr.ok_or_else(|| StageError::Other("the defence has no output".into()))?;
-        let mut lines = BufReader::new(stderr).lines();
-        let mut said = Vec::new();
-        let listening = async {
-            while let Ok(Some(line)) = lines.next_line().await {
-                said.push(line.clone());
-                if let Some((_, url)) = line.split_once("health at http://") {
-                    return Some(url.trim_end_matches("/health").to_owned());
-                }
-            }
-            None
-        };
-        let health_at = tokio::time::timeout(PATIENCE, listening).await.ok().flatten();
-        let health_at = health_at
-            .ok_or_else(|| StageError::Other(format!("the defence ended: {}", said.join(" "))))?;
-        tokio::spawn(async move {
-            use std::io::Write as _;
-            let mut log = log;
-            while let Ok(Some(line)) = lines.next_line().await {
-                // The log is for people who look into a failed drill; without it the drill goes on.
-                let _ = writeln!(log, "{line}");
-            }
-        });
-        Ok(Self { child, health_at })
-    }
-
-    /// Its health page.
-    async fn health(&self) -> Result<Health, StageError> {
-        let asked = async {
-            let mut stream = TcpStream::connect(&self.health_at).await?;
-            let request = format!(
-                "GET /health HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
-                self.health_at
-            );
-            stream.write_all(request.as_bytes()).await?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await?;
-            Ok::<_, std::io::Error>(answer)
-        };
-        let answer = asked.await.map_err(|it| StageError::Other(format!("ask /health: {it}")))?;
-        let body = answer.split_once("\r\n\r\n").map_or("", |it| it.1);
-        serde_json::from_str(body).map_err(|it| StageError::Other(format!("read /health: {it}")))
-    }
-
-    /// Waits until it has evaluated the block at `height`.
-    async fn saw(&self, height: u64) -> Result<(), StageError> {
-        let until = Instant::now() + PATIENCE;
-        while self.health().await?.heads.values().all(|it| *it < height) {
-            if Instant::now() > until {
-                return Err(StageError::Other(format!("the defence does not see block {height}")));
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-        Ok(())
-    }
-
-    /// Ends it as an operator would and takes its summary.
-    async fn stop(mut self) -> Result<Health, StageError> {
-        let wrong = |it: String| StageError::Other(format!("stop the defence: {it}"));
-        let id = self.child.id().ok_or_else(|| wrong("it ended by itself".into()))?;
-        let ended = Command::new("kill").arg(id.to_string()).status().await;
-        ended.map_err(|it| wrong(it.to_string()))?;
-        let mut text = String::new();
-        if let Some(mut out) = self.child.stdout.take() {
-            let read = tokio::time::timeout(PATIENCE, out.read_to_string(&mut text)).await;
-            let read = read.map_err(|it| wrong(it.to_string()))?;
-            read.map_err(|it| wrong(it.to_string()))?;
-        }
-        serde_json::from_str(&text).map_err(|it| wrong(it.to_string()))
     }
 }
 

@@ -13,7 +13,7 @@ use cofferdam::drill::{
 };
 
 /// The npm packages, unless they are not installed; then it says so.
-fn packages() -> Option<PathBuf> {
+pub(crate) fn packages() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../contracts/node_modules");
     if folder.is_dir() {
         return Some(folder);

@@ -3,4 +3,5 @@
 
 mod cli;
 mod drills;
+mod faults;
 mod replay;
