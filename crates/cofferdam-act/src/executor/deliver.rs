@@ -14,6 +14,9 @@ use super::{
     reach::{Route, Verdict},
 };
 
+/// How long the other lanes may take after one was accepted. What they send goes on, and
+/// [`Executor::tend`] looks after it.
+const LANES_GRACE: Duration = Duration::from_millis(20);
 /// Most versions of one transaction tried in one delivery.
 const TRIES_MAX: usize = 4;
 
@@ -60,9 +63,7 @@ impl Executor {
         let mut done: Vec<Option<_>> = flights.iter().map(|_| None).collect();
         let mut accepted = false;
         loop {
-            // Once a lane is accepted, only answers that are there already are heard. What the others
-            // send goes on, and `tend` looks after it.
-            let patience = if accepted { Duration::ZERO } else { Duration::MAX };
+            let patience = if accepted { LANES_GRACE } else { Duration::MAX };
             let Ok(Some((index, answer))) = tokio::time::timeout(patience, running.next()).await
             else {
                 break;
