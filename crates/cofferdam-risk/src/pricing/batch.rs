@@ -39,8 +39,9 @@ pub struct BatchOption {
     strike: f64,
     ln_strike: f64,
     vol: f64,
+    /// `+1` for a call, `-1` for a put.
+    sign: f64,
     expiry: u32,
-    call: bool,
 }
 
 /// Price and Greeks of one option; undiscounted, raw derivatives as in [`super::Greeks`].
@@ -104,8 +105,8 @@ impl BatchOption {
             strike: positive("strike", strike)?,
             ln_strike: libm::log(strike),
             vol: non_negative("vol", vol)?,
+            sign: kind.sign(),
             expiry,
-            call: kind == OptionKind::Call,
         })
     }
 }
@@ -192,10 +193,24 @@ impl BatchKernel {
             let inv = 1.0 / sd;
             let d1 = x * inv + 0.5 * sd;
             let d2 = d1 - sd;
-            let fits = (SD_MIN..SD_MAX).contains(&sd) && d1.abs() < END && d2.abs() < END;
+            let fits = fits(sd, d1, d2);
             *g = if fits { self.one(e, o, (x, inv, d1, d2)) } else { scalar(e, o)? };
         }
         Ok(())
+    }
+
+    /// Undiscounted value of one option from `x = ln(F / K)` and its total volatility; `None` where the scalar kernel
+    /// must be asked.
+    #[inline]
+    pub(crate) fn value(&self, f: f64, k: f64, x: f64, sd: f64, sign: f64) -> Option<f64> {
+        let d1 = x / sd + 0.5 * sd;
+        let d2 = d1 - sd;
+        if !fits(sd, d1, d2) {
+            return None;
+        }
+        let g = f * INV_SQRT_2PI * self.exp(-0.5 * d1 * d1);
+        let otm = otm(f, k, x, g, (d1, self.ratio(d1.abs())), (d2, self.ratio(d2.abs())));
+        Some(otm + (sign * (f - k)).max(0.0))
     }
 
     #[inline]
@@ -210,36 +225,33 @@ impl BatchKernel {
         // F phi(d1) = K phi(d2): both tails share it.
         let g = f * phi;
         let (ra, rb) = (self.ratio(d1.abs()), self.ratio(d2.abs()));
-        let (tail1, tail2) = (phi * ra, g * rb / k);
-        let n1 = if d1 <= 0.0 { tail1 } else { 1.0 - tail1 };
-        let n2 = if d2 <= 0.0 { tail2 } else { 1.0 - tail2 };
-        // The out-of-the-money side of the pair; the other follows by parity.
-        let otm = if x <= 0.0 {
-            if d1 <= 0.0 { g * (ra - rb) } else { f - g * (ra + rb) }
-        } else if d2 >= 0.0 {
-            g * (rb - ra)
-        } else {
-            k - g * (ra + rb)
-        };
-        let otm = otm.max(0.0);
-        let (value, delta, dual) = if o.call {
-            (otm + (f - k).max(0.0), n1, -n2)
-        } else {
-            let (m1, m2) = (
-                if d1 <= 0.0 { 1.0 - tail1 } else { tail1 },
-                if d2 <= 0.0 { 1.0 - tail2 } else { tail2 },
-            );
-            (otm + (k - f).max(0.0), -m1, m2)
-        };
+        let otm = otm(f, k, x, g, (d1, ra), (d2, rb));
+        let tail = |t: f64, tail: f64| if t <= 0.0 { tail } else { 1.0 - tail };
         BatchGreeks {
-            value,
-            delta,
+            value: otm + (o.sign * (f - k)).max(0.0),
+            delta: o.sign * tail(o.sign * d1, phi * ra),
             gamma: phi * inv * e.inv_forward,
             vega: g * e.root,
             theta: -g * o.vol * e.half_inv_root,
-            dual_delta: dual,
+            dual_delta: -o.sign * tail(o.sign * d2, g * rb / k),
         }
     }
+}
+
+/// Whether the tables reach and two Mills ratios differ by enough.
+#[inline]
+fn fits(sd: f64, d1: f64, d2: f64) -> bool {
+    (SD_MIN..SD_MAX).contains(&sd) && d1.abs() < END && d2.abs() < END
+}
+
+/// The out-of-the-money side of the pair, written without a branch that data decides.
+#[inline]
+fn otm(f: f64, k: f64, x: f64, g: f64, (d1, ra): (f64, f64), (d2, rb): (f64, f64)) -> f64 {
+    let call = x <= 0.0;
+    let (near, far) = if call { (ra, rb) } else { (rb, ra) };
+    let (base, beyond) = if call { (f, d1) } else { (k, -d2) };
+    let first = if beyond <= 0.0 { g * near } else { base - g * near };
+    (first - g * far).max(0.0)
 }
 
 /// What `f64::consts::LN_2` rounds off, per step.
@@ -252,7 +264,7 @@ fn scalar(e: &BatchExpiry, o: &BatchOption) -> Result<BatchGreeks, RiskError> {
         years: e.years,
         vol: o.vol,
         rate: 0.0,
-        kind: if o.call { OptionKind::Call } else { OptionKind::Put },
+        kind: if o.sign > 0.0 { OptionKind::Call } else { OptionKind::Put },
     };
     let r = price_report(&input)?;
     finite("price", r.price.value)?;

@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::leg::Leg;
+use super::leg::{FastLeg, Leg};
 use crate::error::{RiskError, finite, non_negative};
-use crate::pricing::OptionKind;
+use crate::pricing::{BatchKernel, OptionKind};
 
 /// Regular spot moves.
 pub const SPOT_MOVES: [f64; 9] = [-0.16, -0.12, -0.08, -0.04, 0.0, 0.04, 0.08, 0.12, 0.16];
@@ -109,15 +109,17 @@ impl GridConfig {
     /// Shocked volatility of an option `years` from expiry.
     #[must_use]
     pub fn shift(&self, vol: f64, years: f64, shift: VolShift) -> f64 {
-        let days = (years * 365.0).max(1.0);
-        let power = if days < 30.0 { self.short_power } else { self.long_power };
-        let factor = libm::pow(30.0 / days, power);
+        let factor = || {
+            let days = (years * 365.0).max(1.0);
+            let power = if days < 30.0 { self.short_power } else { self.long_power };
+            libm::exp(power * libm::log(30.0 / days))
+        };
         match shift {
             VolShift::Up => {
-                (vol * (1.0 + self.vol_up * factor)).max(self.vol_floor) + self.widening.vol
+                (vol * (1.0 + self.vol_up * factor())).max(self.vol_floor) + self.widening.vol
             }
             VolShift::Same => vol,
-            VolShift::Down => (vol * (1.0 - self.vol_down * factor) - self.widening.vol).max(0.0),
+            VolShift::Down => (vol * (1.0 - self.vol_down * factor()) - self.widening.vol).max(0.0),
         }
     }
 }
@@ -183,9 +185,11 @@ pub struct ScenarioGrid {
 }
 
 /// A book ready to be shocked.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Book<'a> {
     legs: &'a [Leg],
+    fast: Vec<FastLeg>,
+    kernel: BatchKernel,
     accounts: &'a [BookAccount],
     spot: f64,
     fund: f64,
@@ -228,7 +232,8 @@ impl<'a> Book<'a> {
             .iter()
             .map(|l| l.value(1.0, l.option().map_or(0.0, |i| i.vol), 0.0))
             .collect::<Result<_, _>>()?;
-        Ok(Self { legs, accounts, spot, fund, base, net, coins })
+        let (fast, kernel) = (legs.iter().map(FastLeg::new).collect(), BatchKernel::new());
+        Ok(Self { legs, fast, kernel, accounts, spot, fund, base, net, coins })
     }
 
     /// Evaluates one cell; the configuration's widening is on top of the move asked for.
@@ -258,9 +263,12 @@ impl<'a> Book<'a> {
             fund_left: 0.0,
         };
         let mut prices = Vec::with_capacity(self.legs.len());
-        for ((leg, base), net) in self.legs.iter().zip(&self.base).zip(&self.net) {
+        let moved = (shock, libm::log(shock.max(f64::MIN_POSITIVE)));
+        for (((leg, fast), base), net) in
+            self.legs.iter().zip(&self.fast).zip(&self.base).zip(&self.net)
+        {
             let sigma = leg.option().map_or(0.0, |i| config.shift(i.vol, i.years, vol));
-            let price = leg.value(shock, sigma, elapsed)?;
+            let price = fast.value(&self.kernel, moved, sigma, elapsed)?;
             out.pnl_usd += net * (price - base);
             out.pnl_coin += net * (price / (leg.price() * shock) - base / leg.price());
             prices.push(price);

@@ -4,9 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::grid::{Book, BookAccount};
-use super::leg::Leg;
+use super::leg::{FastLeg, Leg};
 use crate::error::{RiskError, non_negative, positive};
 use crate::numeric::random::Philox;
+use crate::pricing::BatchKernel;
 use crate::pricing::normal::quantile;
 use crate::vol::MertonJumps;
 
@@ -120,10 +121,12 @@ pub fn pause_report(input: &PauseInput<'_>, rng: Philox) -> Result<PauseReport, 
         input.instruments.iter().map(|i| i.value(1.0, vol(i), 0.0)).collect::<Result<_, _>>()?;
     let mut per_account = vec![0.0; input.accounts.len()];
     let mut outcomes = Vec::with_capacity(paths);
-    let mut levels = vec![0.0; times.len()];
+    let mut levels = vec![(0.0, 0.0); times.len()];
+    let kernel = BatchKernel::new();
+    let fast = fast_legs(input.instruments, &times);
     for path in 0..paths {
         simulate_levels(input, &times, path, paths, rng, &mut levels);
-        outcomes.push(settle(input, &times, &levels, &base, &mut per_account)?);
+        outcomes.push(settle(input, (&fast, &kernel), &times, &levels, &base, &mut per_account)?);
     }
     Ok(summarise(input, fund, outcomes, per_account, years))
 }
@@ -138,14 +141,27 @@ fn event_times(instruments: &[Leg], years: f64) -> Vec<f64> {
     times
 }
 
-/// Growth factors of the forward at each event time.
+/// Each leg with the event at which it is valued: its expiry, or the end.
+fn fast_legs(legs: &[Leg], times: &[f64]) -> Vec<(FastLeg, usize, f64)> {
+    let end = times.len() - 1;
+    legs.iter()
+        .map(|leg| {
+            let life = leg.years().unwrap_or(f64::INFINITY);
+            let expired = times[..end].partition_point(|t| *t < life);
+            let at = if life < times[end] { expired.min(end) } else { end };
+            (FastLeg::new(leg), at, vol(leg))
+        })
+        .collect()
+}
+
+/// Growth factors of the forward at each event time, and their logarithms.
 fn simulate_levels(
     input: &PauseInput<'_>,
     times: &[f64],
     path: usize,
     paths: usize,
     rng: Philox,
-    out: &mut [f64],
+    out: &mut [(f64, f64)],
 ) {
     let m = &input.market;
     let pair = (path / 2) as u64;
@@ -166,7 +182,7 @@ fn simulate_levels(
             0.0
         };
         log += m.sigma * libm::sqrt(dt) * z - (0.5 * m.sigma * m.sigma + compensator) * dt + jump;
-        *level = libm::exp(log);
+        *level = (libm::exp(log), log);
     }
 }
 
@@ -184,23 +200,21 @@ fn poisson(mean: f64, u: f64) -> f64 {
 
 fn settle(
     input: &PauseInput<'_>,
+    (fast, kernel): (&[(FastLeg, usize, f64)], &BatchKernel),
     times: &[f64],
-    levels: &[f64],
+    levels: &[(f64, f64)],
     base: &[f64],
     per_account: &mut [f64],
 ) -> Result<Outcome, RiskError> {
-    let end = times.len() - 1;
+    let end = levels[times.len() - 1].0;
     let mut values = Vec::with_capacity(base.len());
-    for i in input.instruments {
-        let life = i.years().unwrap_or(f64::INFINITY);
-        let expired = times[..end].partition_point(|t| *t < life);
-        let at = if life < times[end] { expired.min(end) } else { end };
-        values.push(i.value(levels[at], vol(i), times[at])?);
+    for (leg, at, vol) in fast {
+        values.push(leg.value(kernel, levels[*at], *vol, times[*at])?);
     }
     let mut out = Outcome { pnl: 0.0, shortfall: 0.0 };
     for (a, sum) in input.accounts.iter().zip(per_account) {
-        let mut equity = a.usd + a.coins * input.spot * levels[end];
-        out.pnl += a.coins * input.spot * (levels[end] - 1.0);
+        let mut equity = a.usd + a.coins * input.spot * end;
+        out.pnl += a.coins * input.spot * (end - 1.0);
         for (i, q) in &a.positions {
             equity += q * values[*i];
             out.pnl += q * (values[*i] - base[*i]);
