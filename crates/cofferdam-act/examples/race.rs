@@ -83,6 +83,7 @@ fn order(number: u64, action: &Action) -> Order {
         decided_at: NOW,
         expires_at: NOW.plus_ms(600_000),
         fee_budget_wei: action.fee_budget.0,
+        outbid: None,
     }
 }
 

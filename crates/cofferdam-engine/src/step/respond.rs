@@ -249,6 +249,14 @@ impl Step<'_> {
         self.tell_incident(incident, Severity::Critical, AlertKind::Update, text);
     }
 
+    /// What the incident's entity has at stake: the plan's figure, else what it was seen to hold.
+    fn at_risk(&self, incident: IncidentId) -> Usd {
+        let incident = self.engine.state.incidents.get(&incident);
+        let entity = incident.and_then(|it| self.engine.plan.entity(&it.entity));
+        let planned = entity.and_then(|it| it.value_at_risk).map(|it| it.0);
+        planned.or_else(|| incident.and_then(|it| it.held)).unwrap_or(Usd::ZERO)
+    }
+
     fn order(&self, incident: IncidentId, action: &Action, automatic: bool) -> Order {
         let of_action = self.engine.state.orders.values();
         let occurrence = of_action
@@ -272,7 +280,7 @@ impl Step<'_> {
             autonomy: if automatic { action.autonomy } else { Autonomy::Propose },
             decided_at: self.now,
             expires_at: self.now.plus_ms(action.valid_for.0),
-            fee_budget_wei: action.fee_budget.0,
+            fee_budget_wei: self.engine.plan.fee_cap(action, self.at_risk(incident)),
             outbid: self.bid,
         }
     }
