@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
-use super::{CliError, Output};
+use super::{CliError, Output, run::stop};
 use crate::drill::{
     Backend, RunOptions,
     faults::{self, FaultOptions},
@@ -64,9 +64,15 @@ pub(super) async fn run(args: &FaultArgs, output: &Output) -> Result<ExitCode, C
         kills: args.kills,
     };
     let mut judged = Vec::new();
+    let stop = stop(None);
+    tokio::pin!(stop);
     for row in wanted {
         output.note(&format!("running {}: {} …", row.name, row.fault));
-        judged.push(faults::run(row, &options).await);
+        tokio::select! {
+            it = faults::run(row, &options) => judged.push(it),
+            // What the row started ends with it.
+            () = &mut stop => return Err(CliError::new(format!("stopped during {}", row.name))),
+        }
     }
     output.result(&judged, &faults::table(&judged));
     let all = judged.iter().all(|it| it.pass) && !judged.is_empty();

@@ -287,7 +287,8 @@ fn teller(output: Output, board: Board) -> Box<dyn Fn(&Carried) + Send> {
     })
 }
 
-async fn stop(after: Option<u64>) {
+/// Completes when the process is told to end, or after so many seconds.
+pub(super) async fn stop(after: Option<u64>) {
     let seconds = async {
         match after {
             Some(it) => tokio::time::sleep(Duration::from_secs(it)).await,

@@ -96,6 +96,7 @@ impl AnvilProcess {
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let url = format!("http://{authority}").parse();
         let url = url.map_err(|it| WorldError::new("connect to anvil", it))?;
+        cofferdam_observe::install_tls_provider();
         let control = RpcClient::new_http(url);
         Ok(Self { authority, control, time: Mutex::new(genesis), _child: child })
     }
