@@ -31,7 +31,7 @@ id = "two"
 endpoint = "https://relay.example"
 method = "private-transaction"
 [[notifiers]]
-id = "pager"
+id = "duty"
 channel = { to = "pagerduty", routing-key-env = "PD" }
 [[notifiers]]
 id = "am"
@@ -43,9 +43,11 @@ channel = { to = "alertmanager", url = "http://am.internal:9093" }
     assert_eq!(builders[0].method, BuilderMethod::Bundle);
     assert_eq!(builders[0].identity, Some(KeySource::Env { name: "SEARCHER".into() }));
     assert_eq!(builders[1].method, BuilderMethod::PrivateTransaction);
-    let Channel::Pagerduty { url, .. } = &plan.notifiers[0].channel else { panic!() };
+    let Channel::Pagerduty { url, .. } = &plan.notifier("duty").unwrap().channel else { panic!() };
     assert_eq!(url, "https://events.pagerduty.com/v2/enqueue");
-    let Channel::Alertmanager { heartbeat, .. } = &plan.notifiers[1].channel else { panic!() };
+    let Channel::Alertmanager { heartbeat, .. } = &plan.notifier("am").unwrap().channel else {
+        panic!()
+    };
     assert_eq!(heartbeat.0, 30_000);
 }
 

@@ -160,6 +160,13 @@ fn apply_order(state: &mut State, plan: &Plan, at: Timestamp, record: &Record) {
                 it.outcome = Some(Outcome::Vetoed { by: by.clone() });
             }
         }
+        sent => apply_sent(state, at, sent),
+    }
+}
+
+/// What the network was given for an order, and what came of it.
+fn apply_sent(state: &mut State, at: Timestamp, record: &Record) {
+    match record {
         Record::Dispatched { key, attempt, prepared, sent } => {
             if let Some(it) = state.orders.get_mut(key) {
                 it.attempts = *attempt;

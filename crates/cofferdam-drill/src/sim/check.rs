@@ -79,10 +79,9 @@ impl Check {
                 self.vetoed.insert(*key);
                 self.say(*key);
             }
-            Record::Settled { key, outcome } => {
-                if !matches!(outcome, Outcome::Effective { .. }) {
-                    self.over.insert(*key);
-                }
+            Record::Settled { outcome: Outcome::Effective { .. }, .. } => {}
+            Record::Settled { key, .. } => {
+                self.over.insert(*key);
             }
             Record::Reopened { .. } => counters.note(Sometimes::Reopened),
             Record::Retracted { .. } => counters.note(Sometimes::Retracted),
@@ -90,10 +89,10 @@ impl Check {
             Record::Blind { .. } => counters.note(Sometimes::Blind),
             Record::Throttled { .. } => counters.note(Sometimes::Throttled),
             Record::Issued { alert, .. } => self.alert(alert, counters),
-            Record::Delivered { alert, sink, .. } => {
-                if !self.delivered.insert((*alert, sink.clone())) {
-                    return Err(format!("{sink} took one alert twice, on record"));
-                }
+            Record::Delivered { alert, sink, .. }
+                if !self.delivered.insert((*alert, sink.clone())) =>
+            {
+                return Err(format!("{sink} took one alert twice, on record"));
             }
             _ => {}
         }
@@ -207,7 +206,8 @@ impl Check {
             return Err("an order outside the plan: its call".to_owned());
         }
         let intended = self.intents.contains_key(&order.key);
-        if !intended && !(early && kind.self_expiring() && kind.approvals() == 1) {
+        let hot = early && kind.self_expiring() && kind.approvals() == 1;
+        if !intended && !hot {
             return Err("an order went out before its intent was durable".to_owned());
         }
         if self.over.contains(&order.key) || self.vetoed.contains(&order.key) {

@@ -168,7 +168,7 @@ impl World<'_> {
             self.note(Sometimes::DispatchFailed);
             let reason = "it would revert".to_owned();
             let input = Input::DispatchFailed { key, reason };
-            return self.after(answer, Event::Answer(self.epoch, input));
+            return self.after(answer, Event::Answer(self.epoch, Box::new(input)));
         }
         if fate < 15 {
             return self.note(Sometimes::DispatchLost);
@@ -181,7 +181,7 @@ impl World<'_> {
             return self.note(Sometimes::DispatchLost);
         }
         let input = Input::Dispatched { key, prepared: prepared(key), sent: Vec::new() };
-        self.after(answer, Event::Answer(self.epoch, input));
+        self.after(answer, Event::Answer(self.epoch, Box::new(input)));
     }
 
     /// What the chain says of an order at the head that the engine knows.
@@ -196,7 +196,7 @@ impl World<'_> {
             let outcome = Outcome::Effective { tx: None, block: head, gas_used: 0 };
             let answer = self.rng.between(20, 3_000);
             let input = Input::Settled { key: order.key, outcome };
-            self.after(answer, Event::Answer(self.epoch, input));
+            self.after(answer, Event::Answer(self.epoch, Box::new(input)));
         }
     }
 }

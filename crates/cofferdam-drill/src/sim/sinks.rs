@@ -90,12 +90,12 @@ impl World<'_> {
 
     fn acknowledge(&mut self, it: &Deliver, after: u64) {
         let input = Input::Delivered { sink: it.sink.clone(), alert: it.alert.id };
-        self.after(after, Event::Answer(self.epoch, input));
+        self.after(after, Event::Answer(self.epoch, Box::new(input)));
     }
 
     fn refuse(&mut self, it: &Deliver, after: u64, (permanent, after_ms): (bool, Option<u64>)) {
         let (sink, alert, because) = (it.sink.clone(), it.alert.id, "not now".to_owned());
         let input = Input::DeliveryFailed { sink, alert, because, permanent, after_ms };
-        self.after(after, Event::Answer(self.epoch, input));
+        self.after(after, Event::Answer(self.epoch, Box::new(input)));
     }
 }

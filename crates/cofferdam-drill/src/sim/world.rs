@@ -40,7 +40,7 @@ pub(crate) enum Event {
     /// The source of a chain can look again.
     Resume(usize),
     /// Something answers the process of that epoch.
-    Answer(u32, Input),
+    Answer(u32, Box<Input>),
     /// The process's own rhythm.
     Tick,
     /// People look at the screen.
@@ -155,7 +155,7 @@ impl<'a> World<'a> {
             Event::Pending(chain, hash) => self.show_pending(chain, hash),
             Event::Stall(chain) => self.stall(chain),
             Event::Resume(chain) => self.resume(chain),
-            Event::Answer(epoch, input) if epoch == self.epoch => self.feed(input),
+            Event::Answer(epoch, input) if epoch == self.epoch => self.feed(*input),
             Event::Answer(..) | Event::Calm => {}
             Event::Tick => {
                 self.feed(Input::Tick);

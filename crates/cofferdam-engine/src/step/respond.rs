@@ -136,8 +136,8 @@ impl Step<'_> {
                 && it.findings.is_empty()
                 && it.entity == finding.entity
         };
-        let live = state.incidents.values().filter(emptied);
-        let live = live.filter(|it| it.orders.iter().any(out)).next_back();
+        let mut live = state.incidents.values().filter(emptied);
+        let live = live.rfind(|it| it.orders.iter().any(out));
         let known =
             live.or_else(|| state.incidents.get(&Self::incident_id(finding, 0)).filter(emptied))?;
         let id = known.id;

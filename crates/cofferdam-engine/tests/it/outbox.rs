@@ -33,7 +33,7 @@ fn settle(run: &mut Run, effects: &[Effect]) -> Vec<(String, AlertId, AlertKind)
     let mut all = offers(effects);
     let mut at = 0;
     while at < all.len() {
-        let next = took(run, &all[at..=at].to_vec());
+        let next = took(run, &all[at..=at]);
         all.extend(offers(&next));
         at += 1;
     }

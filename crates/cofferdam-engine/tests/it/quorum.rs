@@ -65,7 +65,7 @@ fn a_replacement_is_kept_once_and_a_lost_authority_is_told_until_it_is_back() {
     };
     assert_eq!(names(&run.step(lost(&[]))), "", "it was never in doubt");
     let told = names(&run.step(lost(&["relayer is not funded"])));
-    assert!(told.contains("pause-vault would not work now: relayer is not funded"), "{told}");
+    assert!(told.contains("raised for pager channel: relayer is not funded"), "{told}");
     assert_eq!(names(&run.step(lost(&["relayer is not funded"]))), "");
     let told = names(&run.step(lost(&[])));
     assert!(told.contains("pause-vault would work again"), "{told}");

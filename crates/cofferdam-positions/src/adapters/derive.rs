@@ -219,7 +219,6 @@ mod tests {
             ]),
             vol: 0.7,
             now: 1_000_000,
-            ..Request::default()
         };
         let snapshot = s.run(&Derive, &request).unwrap();
         assert_eq!(snapshot.holders[0].debt[0].amount, n(500_000_000));
