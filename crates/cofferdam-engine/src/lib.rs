@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cofferdam_core::{
     Alert, AlertId, BlockRef, ChainId, Finding, IncidentId, Observation, OrderKey, Record,
     Timestamp,
-    order::{Order, Outcome, Prepared, Sent},
+    order::{Bid, Order, Outcome, Prepared, Sent},
     plan::Plan,
     read::StateRead,
 };
@@ -187,6 +187,13 @@ pub enum Effect {
         order: Box<Order>,
         /// Counts from 1; above 1 it replaces what is stuck.
         attempt: u32,
+    },
+    /// An order is out, and the attacker bids more for the next block than was known.
+    Outbid {
+        /// The order.
+        order: Box<Order>,
+        /// What the attacker bids.
+        bid: Bid,
     },
     /// Ask the chain what became of an order.
     Settle {

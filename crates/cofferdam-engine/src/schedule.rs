@@ -3,15 +3,18 @@
 //! **Invariant:** pure. A shell that carries out a [`Schedule`] in its stated order keeps the promise
 //! that nothing rests on a record that is not durable.
 
-use cofferdam_core::{Alert, ChainId, OrderKey, Record, order::Order};
+use cofferdam_core::{
+    Alert, ChainId, OrderKey, Record,
+    order::{Bid, Order},
+};
 
 use crate::Effect;
 
 /// The effects of one step, sorted by when they may begin.
 ///
 /// 1. `records` begins at once, as one append, and `hot` beside it.
-/// 2. When the append is durable, all others begin: `cold`, `settles`, `deliveries`, `fetches`. None
-///    of them waits for another; a delivery never holds up anything.
+/// 2. When the append is durable, all others begin: `cold`, `outbids`, `settles`, `deliveries`,
+///    `fetches`. None of them waits for another; a delivery never holds up anything.
 /// 3. If the append fails, nothing of 2 begins and the process restores from its journal.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Schedule {
@@ -21,6 +24,8 @@ pub struct Schedule {
     pub hot: Vec<Dispatch>,
     /// To hand to the network once the records are durable.
     pub cold: Vec<Dispatch>,
+    /// Orders that are out, with what the attacker bids now.
+    pub outbids: Vec<(Box<Order>, Bid)>,
     /// To ask the chain about.
     pub settles: Vec<Box<Order>>,
     /// To offer to receivers, each by itself.
@@ -57,6 +62,7 @@ pub fn schedule(effects: Vec<Effect>) -> Schedule {
         match effect {
             Effect::Record(record) => out.records.push(record),
             Effect::Dispatch { order, attempt } => dispatches.push(Dispatch { order, attempt }),
+            Effect::Outbid { order, bid } => out.outbids.push((order, bid)),
             Effect::Settle { order } => out.settles.push(order),
             Effect::Deliver { sink, alert, attempt } => {
                 out.deliveries.push(Deliver { sink, alert, attempt });

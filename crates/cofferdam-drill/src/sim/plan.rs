@@ -196,6 +196,9 @@ pub(crate) fn attack_tx(hash: B256, taken: u64) -> Tx {
         succeeded: taken > 0,
         logs: if taken > 0 { vec![log] } else { Vec::new() },
         gas_limit: 1_000_000,
+        // Attackers bid differently.
+        max_fee_per_gas: 1_000,
+        max_priority_fee_per_gas: hash.0[31].into(),
         ..Tx::default()
     }
 }

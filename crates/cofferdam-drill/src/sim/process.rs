@@ -2,8 +2,8 @@
 
 use alloy_primitives::{Address, B256, Bytes};
 use cofferdam_core::{
-    OrderKey, Record, Timestamp,
-    order::{Order, Outcome, Prepared},
+    AccountId, ChainId, OrderKey, Record, Timestamp,
+    order::{Order, Outcome, Prepared, Sent},
     record::Entry,
 };
 use cofferdam_engine::{Engine, Input, Schedule, schedule, schedule::Dispatch};
@@ -52,6 +52,12 @@ impl World<'_> {
                 return self.die(true);
             }
             self.dispatch(it, false);
+        }
+        for (order, _) in &it.outbids {
+            if self.dies() {
+                return self.die(true);
+            }
+            self.outbid(order.key);
         }
         for it in &it.settles {
             if self.dies() {
@@ -181,6 +187,21 @@ impl World<'_> {
             return self.note(Sometimes::DispatchLost);
         }
         let input = Input::Dispatched { key, prepared: prepared(key), sent: Vec::new() };
+        self.after(answer, Event::Answer(self.epoch, Box::new(input)));
+    }
+
+    /// What is out is replaced under the same key: twice is once.
+    fn outbid(&mut self, key: OrderKey) {
+        self.note(Sometimes::Outbid);
+        let sent = vec![Sent {
+            relayer: AccountId { chain: ChainId(1), address: Address::ZERO },
+            nonce: 0,
+            tx: key.0,
+            max_fee_per_gas: 2,
+            max_priority_fee_per_gas: 1,
+        }];
+        let answer = self.rng.between(50, 900);
+        let input = Input::Replaced { key, sent };
         self.after(answer, Event::Answer(self.epoch, Box::new(input)));
     }
 

@@ -39,6 +39,8 @@ pub enum Sometimes {
     Cold,
     /// An order went out again.
     DispatchedAgain,
+    /// What was out followed the attacker's bid.
+    Outbid,
     /// Nobody learnt whether an order went out.
     DispatchLost,
     /// An order could not be sent.
@@ -93,7 +95,7 @@ pub enum Sometimes {
 
 impl Sometimes {
     /// All of them, in order.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::Evaluated,
         Self::DeliveredTwice,
         Self::Gap,
@@ -110,6 +112,7 @@ impl Sometimes {
         Self::Hot,
         Self::Cold,
         Self::DispatchedAgain,
+        Self::Outbid,
         Self::DispatchLost,
         Self::DispatchFailed,
         Self::Held,

@@ -59,6 +59,7 @@ pub(crate) fn step(engine: &mut Engine, now: Timestamp, input: Input) -> Vec<Eff
         Input::Readiness { action, because } => it.on_readiness(action, because),
         Input::Tick => it.expire_pending(),
     }
+    it.follow_bid();
     it.decide_touched();
     it.release_orders();
     // An order that was given up calls for another decision. Orders may fail so often and no more.

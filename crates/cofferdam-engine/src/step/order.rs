@@ -101,6 +101,20 @@ impl Step<'_> {
         self.record(Record::Dispatched { key, attempt, prepared, sent });
     }
 
+    /// An attacker who bids again is outbid again by whatever is out for the incident. What was
+    /// decided in this step carries the bid itself.
+    pub(super) fn follow_bid(&mut self) {
+        let Some(bid) = self.bid else { return };
+        let raises = |it: &OrderState| {
+            let known = it.order.outbid.map_or(0, |it| it.max_priority_fee_per_gas);
+            self.touched.contains(&it.order.incident) && bid.max_priority_fee_per_gas > known
+        };
+        let out = self.engine.state.orders_under_way().filter(|it| raises(it));
+        let raised: Vec<Effect> =
+            out.map(|it| Effect::Outbid { order: Box::new(it.order.clone()), bid }).collect();
+        self.effects.extend(raised);
+    }
+
     /// What is out for an order is known to restore, so that a restart outbids it instead of queueing
     /// behind it.
     pub(super) fn on_replaced(&mut self, key: OrderKey, sent: Vec<Sent>) {

@@ -8,7 +8,7 @@ use cofferdam_core::{
 use cofferdam_engine::{Effect, Engine, Input, Limits};
 
 pub(crate) const CHAIN: ChainId = ChainId(31337);
-const PLAN: &str = r#"
+pub(crate) const PLAN: &str = r#"
 version = 1
 name = "Example"
 [[chains]]
@@ -154,6 +154,7 @@ pub(crate) fn names(effects: &[Effect]) -> String {
             json["record"].as_str().expect("a tag").to_owned()
         }
         Effect::Dispatch { attempt, .. } => format!("DISPATCH {attempt}"),
+        Effect::Outbid { bid, .. } => format!("OUTBID {}", bid.max_priority_fee_per_gas),
         Effect::Settle { .. } => "SETTLE".into(),
         Effect::Fetch { from, .. } => format!("FETCH {from}"),
         Effect::Deliver { sink, alert, attempt } => {

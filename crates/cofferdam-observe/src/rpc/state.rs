@@ -5,8 +5,9 @@
 //! never for the runtime it blocks.
 
 use std::{
+    collections::VecDeque,
     num::NonZeroUsize,
-    sync::{Arc, Mutex, PoisonError, mpsc as blocking},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc as blocking},
     time::Duration,
 };
 
@@ -21,16 +22,20 @@ use serde_json::{Value, json, value::RawValue};
 use tokio::sync::mpsc;
 
 use super::{
-    endpoint::Endpoint, fault::RpcFault, pool::EndpointPool, race::race, reader::word,
-    wire::RpcHead,
+    endpoint::Endpoint, fault::RpcFault, pool::EndpointPool, prefetch::Prefetch, race::race,
+    reader::word, wire::RpcHead,
 };
 
 /// Cached accounts and slots over all blocks, about 200 bytes each; code is shared.
 const CACHE_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(199_999);
 /// Contract codes that are shared between the accounts and blocks that have them.
 const CODES_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(8_191);
-/// Questions that wait for the requesting thread. Each caller has one at a time.
-const QUESTIONS_MAX: usize = 1_024;
+/// Jobs that wait for the requesting thread. A caller has at most [`JOBS_AT_ONCE`] at a time.
+const JOBS_MAX: usize = 1_024;
+/// Questions of one job, up to three calls each: what nodes take in one batch.
+const JOB_QUESTIONS_MAX: usize = 40;
+/// Jobs of one caller that are under way at the same time.
+const JOBS_AT_ONCE: usize = 4;
 
 /// Opens [`RpcState`]s. Owns the requesting thread, which ends with the last state.
 #[derive(Clone, Debug)]
@@ -45,7 +50,7 @@ pub struct RpcState {
     shared: Arc<Shared>,
 }
 
-struct Shared {
+pub(super) struct Shared {
     jobs: mpsc::Sender<Job>,
     cache: Mutex<LruCache<(B256, Question), Found>>,
     codes: Mutex<LruCache<B256, Bytes>>,
@@ -54,24 +59,26 @@ struct Shared {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Question {
+pub(super) enum Question {
     Account(Address),
     Slot(Address, U256),
     BlockHash(u64),
 }
 
 #[derive(Clone, Debug)]
-enum Found {
+pub(super) enum Found {
     Account(Option<AccountState>),
     Word(U256),
     Hash(B256),
 }
 
 struct Job {
-    question: Question,
+    questions: Vec<Question>,
     block: BlockRef,
-    reply: blocking::SyncSender<Result<Found, Cause>>,
+    reply: Reply,
 }
+
+type Reply = blocking::SyncSender<Result<Vec<Found>, Cause>>;
 
 impl RpcStates {
     /// Starts the requesting thread, with connections of its own to the endpoints of `pool` and a
@@ -85,7 +92,7 @@ impl RpcStates {
             source: error.into(),
         };
         let pool = Arc::new(pool.fresh());
-        let (jobs, mut queue) = mpsc::channel::<Job>(QUESTIONS_MAX);
+        let (jobs, mut queue) = mpsc::channel::<Job>(JOBS_MAX);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -98,7 +105,7 @@ impl RpcStates {
                     while let Some(job) = queue.recv().await {
                         let pool = Arc::clone(&pool);
                         tokio::spawn(async move {
-                            let found = find(&pool, &job.block, job.question, limit).await;
+                            let found = find(&pool, &job.block, &job.questions, limit).await;
                             let _ = job.reply.send(found);
                         });
                     }
@@ -118,63 +125,128 @@ impl RpcStates {
 }
 
 impl RpcState {
-    fn ask(&self, question: Question) -> Result<Found, StateError> {
-        let key = (self.block.hash, question);
-        let cache = || self.shared.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = cache().get(&key) {
-            return Ok(found.clone());
+    /// The same state with an eye on what is not known yet: see [`Prefetch`].
+    pub fn prefetch(&self) -> Prefetch {
+        Prefetch::new(self.clone())
+    }
+
+    /// The answer, if it is known without asking.
+    pub(super) fn known(&self, question: Question) -> Option<Found> {
+        if let Question::BlockHash(number) = question {
+            if number == self.block.number {
+                return Some(Found::Hash(self.block.hash));
+            }
+            if number.checked_add(1) == Some(self.block.number) {
+                return Some(Found::Hash(self.block.parent));
+            }
         }
-        let (reply, answer) = blocking::sync_channel(1);
-        let job = Job { question, block: self.block, reply };
-        let failed = |why: &str| StateError::Unavailable(why.into());
-        self.shared.jobs.try_send(job).map_err(|_| failed("too many state requests wait"))?;
-        let mut found = answer
+        self.shared.cache().get(&(self.block.hash, question)).cloned()
+    }
+
+    /// Asks for all of `questions`, many in one request, and remembers the answers.
+    pub(super) fn learn(&self, questions: &[Question]) -> Result<(), StateError> {
+        let mut under_way = VecDeque::with_capacity(JOBS_AT_ONCE);
+        for some in questions.chunks(JOB_QUESTIONS_MAX) {
+            if under_way.len() == JOBS_AT_ONCE {
+                self.finish(under_way.pop_front())?;
+            }
+            let (reply, answer) = blocking::sync_channel(1);
+            let job = Job { questions: some.to_vec(), block: self.block, reply };
+            self.shared.jobs.try_send(job).map_err(|_| failed("too many state requests wait"))?;
+            under_way.push_back((some, answer));
+        }
+        while let Some(job) = under_way.pop_front() {
+            self.finish(Some(job))?;
+        }
+        Ok(())
+    }
+
+    fn finish(&self, job: Option<UnderWay<'_>>) -> Result<(), StateError> {
+        let Some((questions, answer)) = job else { return Ok(()) };
+        let found = answer
             .recv_timeout(self.shared.patience)
             .map_err(|_| failed("no answer to a state request in time"))?
             .map_err(StateError::Unavailable)?;
-        if let Found::Account(Some(account)) = &mut found
-            && !account.code.is_empty()
-        {
-            let mut codes = self.shared.codes.lock().unwrap_or_else(PoisonError::into_inner);
+        for (question, mut found) in questions.iter().zip(found) {
+            if let Found::Account(Some(account)) = &mut found {
+                self.shared.share_code(account);
+            }
+            self.shared.cache().put((self.block.hash, *question), found);
+        }
+        Ok(())
+    }
+
+    fn ask(&self, question: Question) -> Result<Found, StateError> {
+        if let Some(found) = self.known(question) {
+            return Ok(found);
+        }
+        self.learn(&[question])?;
+        self.known(question).ok_or_else(|| failed("a state request was answered with nothing"))
+    }
+}
+
+type UnderWay<'a> = (&'a [Question], blocking::Receiver<Result<Vec<Found>, Cause>>);
+
+fn failed(why: &str) -> StateError {
+    StateError::Unavailable(why.into())
+}
+
+impl Shared {
+    fn cache(&self) -> MutexGuard<'_, LruCache<(B256, Question), Found>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One copy of each code, however many accounts and blocks have it.
+    fn share_code(&self, account: &mut AccountState) {
+        if !account.code.is_empty() {
+            let mut codes = self.codes.lock().unwrap_or_else(PoisonError::into_inner);
             let code = codes.get_or_insert(keccak256(&account.code), || account.code.clone());
             account.code = code.clone();
         }
-        cache().put(key, found.clone());
-        Ok(found)
     }
 }
 
 impl StateSource for RpcState {
     /// Blocks the calling thread while a node is asked.
     fn account(&self, address: Address) -> Result<Option<AccountState>, StateError> {
-        match self.ask(Question::Account(address))? {
-            Found::Account(it) => Ok(it),
-            _ => Err(StateError::Unavailable("cache holds another kind of answer".into())),
-        }
+        self.ask(Question::Account(address))?.account()
     }
 
     /// Blocks the calling thread while a node is asked.
     fn storage(&self, address: Address, slot: U256) -> Result<U256, StateError> {
-        match self.ask(Question::Slot(address, slot))? {
-            Found::Word(it) => Ok(it),
-            _ => Err(StateError::Unavailable("cache holds another kind of answer".into())),
-        }
+        self.ask(Question::Slot(address, slot))?.word()
     }
 
     /// Blocks the calling thread while a node is asked.
     fn block_hash(&self, number: u64) -> Result<B256, StateError> {
-        if number == self.block.number {
-            return Ok(self.block.hash);
+        self.ask(Question::BlockHash(number))?.hash()
+    }
+}
+
+impl Found {
+    pub(super) fn account(self) -> Result<Option<AccountState>, StateError> {
+        match self {
+            Self::Account(it) => Ok(it),
+            _ => Err(failed(OTHER_KIND)),
         }
-        if number.checked_add(1) == Some(self.block.number) {
-            return Ok(self.block.parent);
+    }
+
+    pub(super) fn word(self) -> Result<U256, StateError> {
+        match self {
+            Self::Word(it) => Ok(it),
+            _ => Err(failed(OTHER_KIND)),
         }
-        match self.ask(Question::BlockHash(number))? {
-            Found::Hash(it) => Ok(it),
-            _ => Err(StateError::Unavailable("cache holds another kind of answer".into())),
+    }
+
+    pub(super) fn hash(self) -> Result<B256, StateError> {
+        match self {
+            Self::Hash(it) => Ok(it),
+            _ => Err(failed(OTHER_KIND)),
         }
     }
 }
+
+const OTHER_KIND: &str = "cache holds another kind of answer";
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -185,14 +257,14 @@ impl std::fmt::Debug for Shared {
 async fn find(
     pool: &EndpointPool,
     block: &BlockRef,
-    question: Question,
+    questions: &[Question],
     limit: Duration,
-) -> Result<Found, Cause> {
+) -> Result<Vec<Found>, Cause> {
     let mut last: Cause = "no endpoint".into();
     let ask = |endpoint: Arc<Endpoint>| -> Boxed<'_, _> {
-        Box::pin(async move { find_at(&endpoint, block, question, limit).await })
+        Box::pin(async move { find_at(&endpoint, block, questions, limit).await })
     };
-    let judge = |endpoint: Arc<Endpoint>, found: Result<Found, RpcFault>| match found {
+    let judge = |endpoint: Arc<Endpoint>, found: Result<Vec<Found>, RpcFault>| match found {
         Ok(found) => {
             endpoint.note_success();
             Some(found)
@@ -210,57 +282,69 @@ async fn find(
 async fn find_at(
     endpoint: &Endpoint,
     block: &BlockRef,
-    question: Question,
+    questions: &[Question],
     limit: Duration,
-) -> Result<Found, RpcFault> {
+) -> Result<Vec<Found>, RpcFault> {
+    let calls = questions.iter().flat_map(|it| calls_of(it, block)).collect::<Vec<_>>();
+    // A single question goes as a plain request: some endpoints take no batches.
+    let answers = match <[_; 1]>::try_from(calls) {
+        Ok([(method, params)]) => vec![endpoint.request(method, params, limit).await],
+        Err(calls) => endpoint.batch(calls, limit).await?,
+    };
+    let mut answers = answers.into_iter();
+    questions.iter().map(|it| found_in(endpoint, block, it, &mut answers)).collect()
+}
+
+/// The calls that answer a question.
+fn calls_of(question: &Question, block: &BlockRef) -> Vec<(&'static str, Value)> {
     let at = json!({ "blockHash": block.hash });
     match question {
-        Question::Account(address) => account(endpoint, address, at, limit).await,
-        Question::Slot(address, slot) => {
-            let method = "eth_getStorageAt";
-            let raw = endpoint.request(method, json!([address, slot, at]), limit).await?;
-            word(&raw).map(Found::Word).ok_or_else(|| endpoint.malformed(method, "not a word"))
-        }
-        Question::BlockHash(number) => old_hash(endpoint, block, number, limit).await,
+        Question::Account(address) => ACCOUNT.map(|method| (method, json!([address, at]))).to_vec(),
+        Question::Slot(address, slot) => vec![(SLOT, json!([address, slot, at]))],
+        Question::BlockHash(number) => [*number, block.number]
+            .map(|number| (HEADER, json!([format!("{number:#x}"), false])))
+            .to_vec(),
     }
 }
 
-async fn account(
-    endpoint: &Endpoint,
-    address: Address,
-    at: Value,
-    limit: Duration,
-) -> Result<Found, RpcFault> {
-    let params = json!([address, at]);
-    let calls = ["eth_getBalance", "eth_getTransactionCount", "eth_getCode"];
-    let calls = calls.map(|it| (it, params.clone())).to_vec();
-    let mut answers = endpoint.batch(calls, limit).await?.into_iter();
-    let balance = field::<U256>(endpoint, "eth_getBalance", answers.next())?;
-    let nonce = field::<U64>(endpoint, "eth_getTransactionCount", answers.next())?.to();
-    let code = field::<Bytes>(endpoint, "eth_getCode", answers.next())?;
-    // EIP-161: an empty account does not exist.
-    let exists = !balance.is_zero() || nonce != 0 || !code.is_empty();
-    Ok(Found::Account(exists.then_some(AccountState { balance, nonce, code })))
-}
+const ACCOUNT: [&str; 3] = ["eth_getBalance", "eth_getTransactionCount", "eth_getCode"];
+const SLOT: &str = "eth_getStorageAt";
+const HEADER: &str = "eth_getBlockByNumber";
 
-/// The hash of an ancestor. Nodes look these up by number on their canonical chain, so the pinned
-/// block must be on it too.
-async fn old_hash(
+type Answers = std::vec::IntoIter<Result<Box<RawValue>, RpcFault>>;
+
+/// Takes the answers that belong to a question.
+fn found_in(
     endpoint: &Endpoint,
     block: &BlockRef,
-    number: u64,
-    limit: Duration,
+    question: &Question,
+    answers: &mut Answers,
 ) -> Result<Found, RpcFault> {
-    let method = "eth_getBlockByNumber";
-    let ask = |it: u64| (method, json!([format!("{it:#x}"), false]));
-    let mut answers =
-        endpoint.batch(vec![ask(number), ask(block.number)], limit).await?.into_iter();
-    let old = field::<RpcHead>(endpoint, method, answers.next())?;
-    let pinned = field::<RpcHead>(endpoint, method, answers.next())?;
-    if pinned.hash != block.hash || old.number.to::<u64>() != number {
-        return Err(endpoint.malformed(method, "the pinned block is not canonical here"));
+    match *question {
+        Question::Account(_) => {
+            let [of_balance, of_nonce, of_code] = ACCOUNT;
+            let balance = field::<U256>(endpoint, of_balance, answers.next())?;
+            let nonce = field::<U64>(endpoint, of_nonce, answers.next())?.to();
+            let code = field::<Bytes>(endpoint, of_code, answers.next())?;
+            // EIP-161: an empty account does not exist.
+            let exists = !balance.is_zero() || nonce != 0 || !code.is_empty();
+            Ok(Found::Account(exists.then_some(AccountState { balance, nonce, code })))
+        }
+        Question::Slot(..) => {
+            let raw = answers.next().ok_or_else(|| endpoint.malformed(SLOT, "no answer"))??;
+            word(&raw).map(Found::Word).ok_or_else(|| endpoint.malformed(SLOT, "not a word"))
+        }
+        // Nodes look ancestors up by number on their canonical chain, so the pinned block must be
+        // on it too.
+        Question::BlockHash(number) => {
+            let old = field::<RpcHead>(endpoint, HEADER, answers.next())?;
+            let pinned = field::<RpcHead>(endpoint, HEADER, answers.next())?;
+            if pinned.hash != block.hash || old.number.to::<u64>() != number {
+                return Err(endpoint.malformed(HEADER, "the pinned block is not canonical here"));
+            }
+            Ok(Found::Hash(old.hash))
+        }
     }
-    Ok(Found::Hash(old.hash))
 }
 
 fn field<T: DeserializeOwned>(

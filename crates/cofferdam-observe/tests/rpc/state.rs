@@ -35,7 +35,11 @@ fn reads() -> Vec<StateRead> {
 }
 
 async fn node() -> Node {
-    let node = Node::start().await;
+    answering(Node::start().await)
+}
+
+/// A node with an answer for everything that is read here.
+fn answering(node: Node) -> Node {
     node.answer("eth_call", json!(format!("0x{:064x}", 7)));
     node.answer("eth_getStorageAt", json!(format!("0x{:064x}", 8)));
     node.answer("eth_getBalance", json!("0x9"));
@@ -67,11 +71,13 @@ async fn a_revert_is_an_answer_and_missing_state_is_not() {
     assert_ne!(answers[1], Answer::Unavailable);
 }
 
-#[tokio::test]
+/// On a paused clock: a slow machine must not make the first node look slow.
+#[tokio::test(start_paused = true)]
 async fn what_one_node_lacks_is_asked_of_the_next() {
-    let (pruned, archive) = (node().await, node().await);
+    let (pruned, archive) = (answering(Node::new()), answering(Node::new()));
     pruned.set_fault(Fault::Refuse("eth_getBalance", -32_000, "missing trie node"));
-    let reader = RpcReader::new(pool(&[&pruned.url, &archive.url]), LIMIT);
+    let endpoints = vec![pruned.asked("pruned"), archive.asked("archive")];
+    let reader = RpcReader::new(EndpointPool::of(CHAIN, endpoints).unwrap(), LIMIT);
     let answers = reader.read(&head(&archive), &reads()).await.unwrap();
     assert_eq!(answers[2], Answer::of(U256::from(9)));
     assert_eq!(archive.calls("eth_call"), 0);
@@ -132,6 +138,44 @@ async fn state_that_no_node_has_is_unavailable_and_an_empty_account_is_none() {
     }
     node.answer("eth_getCode", json!("0x"));
     assert_eq!(state.account(Address::repeat_byte(2)).unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_execution_wants_is_asked_for_at_once_and_never_guessed() {
+    let node = node().await;
+    let states = RpcStates::start(&pool(&[&node.url]), LIMIT).unwrap();
+    let state = states.at(head(&node));
+    let ahead = state.prefetch();
+    let (it, slots) = (Address::repeat_byte(1), (0..100).map(U256::from));
+    // The first request of all asks which chain it is.
+    state.account(Address::repeat_byte(2)).unwrap();
+    let before = node.requests();
+    for _ in 0..2 {
+        assert!(matches!(ahead.account(it), Err(StateError::Missing)));
+        for slot in slots.clone() {
+            assert!(matches!(ahead.storage(it, slot), Err(StateError::Missing)));
+        }
+    }
+    assert_eq!(node.requests(), before, "wanting asks nobody");
+    assert_eq!(ahead.fetch().unwrap(), 101, "each part once");
+    assert_eq!(node.requests() - before, 3, "forty questions to a request");
+    assert_eq!(ahead.account(it).unwrap().unwrap().nonce, 2);
+    assert!(slots.clone().all(|slot| ahead.storage(it, slot).unwrap() == U256::from(8)));
+    assert_eq!(ahead.fetch().unwrap(), 0, "nothing is unknown any more");
+    assert_eq!(state.storage(it, U256::from(99)).unwrap(), U256::from(8));
+    assert_eq!(node.requests() - before, 3, "and the state itself knows it too");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_fetched_stays_unknown() {
+    let node = node().await;
+    let states = RpcStates::start(&pool(&[&node.url]), LIMIT).unwrap();
+    let ahead = states.at(head(&node)).prefetch();
+    node.set_fault(Fault::Refuse("eth_getStorageAt", -32_000, "missing trie node"));
+    let slot = || ahead.storage(Address::ZERO, U256::ZERO);
+    assert!(matches!(slot(), Err(StateError::Missing)));
+    assert!(matches!(ahead.fetch(), Err(StateError::Unavailable(_))));
+    assert!(matches!(slot(), Err(StateError::Missing)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use std::{
 
 use cofferdam_core::{
     Alert, BlockRef, Class, Observation, Record, Timestamp, Tx,
-    order::{Order, Outcome, Prepared, Sent},
+    order::{Bid, Order, Outcome, Prepared, Sent},
     ports::{Boxed, Journal, StateReader},
 };
 use cofferdam_engine::Input;
@@ -69,6 +69,10 @@ impl<D: Dispatcher> Dispatcher for Timed<D> {
             }
             outcome
         })
+    }
+
+    fn outbid<'a>(&'a self, order: &'a Order, bid: Bid) -> Boxed<'a, Vec<Sent>> {
+        self.0.outbid(order, bid)
     }
 
     fn settle<'a>(&'a self, order: &'a Order, head: BlockRef) -> Boxed<'a, Option<Outcome>> {

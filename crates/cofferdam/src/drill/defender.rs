@@ -119,6 +119,19 @@ impl Defender {
         Ok(Self { child, health_at })
     }
 
+    /// Starts it and kills it `after` so long, whatever it is doing then.
+    ///
+    /// # Errors
+    /// If it cannot be started or killed.
+    pub(super) async fn cut_short(launch: &Launch, after: Duration) -> Result<(), StageError> {
+        let wrong = |it: std::io::Error| StageError::Other(format!("start the defence: {it}"));
+        let mut command = launch.command();
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().map_err(wrong)?;
+        tokio::time::sleep(after).await;
+        child.kill().await.map_err(wrong)
+    }
+
     /// Its health page.
     pub(super) async fn health(&self) -> Result<Health, StageError> {
         let asked = async {

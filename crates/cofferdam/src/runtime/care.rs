@@ -66,7 +66,7 @@ pub(crate) fn tend(
     });
 }
 
-/// Proves every action of one chain, at start and then every minute.
+/// Proves every action of one chain, and looks at its relayers, at start and then every minute.
 pub(crate) fn rehearse(
     tasks: &mut JoinSet<()>,
     hands: Arc<Hands>,
@@ -82,6 +82,12 @@ pub(crate) fn rehearse(
             for action in actions.iter().filter(|it| it.call.chain() == chain) {
                 let input = Box::new(hands.rehearse(action).await);
                 if out.send(Fed::Input { input, seen: None }).await.is_err() {
+                    return;
+                }
+            }
+            if let Some(input) = hands.lanes(chain).await {
+                let fed = Fed::Input { input: Box::new(input), seen: None };
+                if out.send(fed).await.is_err() {
                     return;
                 }
             }

@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use alloy_primitives::{Address, Bytes};
 use cofferdam_act::{
-    Authorisations, Bid, Executor, FeePolicy, Preparation, Race, Readiness, prove,
+    Authorisations, Bid, Executor, FeePolicy, LaneState, Preparation, Race, Readiness, prove,
 };
 use cofferdam_core::{
     BlockRef, ChainId, Timestamp,
-    order::{Order, Outcome, Prepared, Sent},
+    order::{self, Order, Outcome, Prepared, Sent},
     plan::Action,
     ports::{Boxed, Broadcaster, StateReader},
 };
@@ -28,6 +28,9 @@ pub struct Hand {
     /// Reads effects.
     pub reader: Arc<dyn StateReader>,
 }
+
+/// Gas of a dear containment transaction; our own pauses take less than a third of it.
+const LANE_GAS: u64 = 300_000;
 
 /// Tells the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -109,6 +112,15 @@ impl Hands {
         Input::Readiness { action: action.id.clone(), because }
     }
 
+    /// Looks at the balance and the queue of every relayer on `chain`. A lane that cannot pay is used
+    /// only if no other can, and people are told while there still is another.
+    pub async fn lanes(&self, chain: ChainId) -> Option<Input> {
+        let lanes = self.by_chain.get(&chain)?.executor.lanes(LANE_GAS).await;
+        let amiss = lanes.iter().filter(|it| it.state != LaneState::Ready);
+        let because = amiss.map(|it| format!("{}: {}", it.relayer.address, it.because)).collect();
+        Some(Input::Readiness { action: format!("relayers of {chain}"), because })
+    }
+
     async fn prove(&self, hand: &Hand, action: &Action, now: Timestamp) -> Readiness {
         let (relayers, fees) = (hand.executor.relayers(), FeePolicy::default());
         prove(action, &self.authorisations, &relayers, &*hand.network, fees, now).await
@@ -133,9 +145,7 @@ impl Hands {
                 return Ok((prepared, Vec::new()));
             }
         };
-        let bid = order
-            .outbid
-            .map(|it| Bid { tip: it.max_priority_fee_per_gas, max_fee: it.max_fee_per_gas });
+        let bid = order.outbid.map(bid_of);
         let race = Race { bid, ..Race::default() };
         let dispatch = hand.executor.dispatch(order, &ready, race, now).await;
         let dispatch = dispatch.map_err(|it| chain_of(&it))?;
@@ -151,6 +161,14 @@ impl Dispatcher for Hands {
         _attempt: u32,
     ) -> Boxed<'a, Result<(Prepared, Vec<Sent>), String>> {
         Box::pin(self.send(order))
+    }
+
+    fn outbid<'a>(&'a self, order: &'a Order, bid: order::Bid) -> Boxed<'a, Vec<Sent>> {
+        Box::pin(async move {
+            let Ok(hand) = self.hand(order) else { return Vec::new() };
+            let deliveries = hand.executor.outbid(order.key, bid_of(bid)).await;
+            deliveries.into_iter().map(|it| it.sent).collect()
+        })
     }
 
     fn settle<'a>(&'a self, order: &'a Order, head: BlockRef) -> Boxed<'a, Option<Outcome>> {
@@ -177,6 +195,10 @@ impl std::fmt::Debug for Hand {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Hand").field("executor", &self.executor).finish_non_exhaustive()
     }
+}
+
+fn bid_of(bid: order::Bid) -> Bid {
+    Bid { tip: bid.max_priority_fee_per_gas, max_fee: bid.max_fee_per_gas }
 }
 
 /// An error and its causes in one line.

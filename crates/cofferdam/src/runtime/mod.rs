@@ -8,6 +8,7 @@ mod live;
 mod network;
 mod pending;
 mod pipeline;
+mod retrace;
 mod shell;
 
 pub use care::{Pulse, beat};
@@ -15,5 +16,6 @@ pub use dispatch::{Clock, Hand, Hands, chain_of};
 pub use live::{Live, Watch, now};
 pub use network::LateNetwork;
 pub use pending::{Ground, read_pending, simulate_pending};
-pub use pipeline::{complete, parent_of, retrace};
+pub use pipeline::{complete, parent_of};
+pub use retrace::retrace;
 pub use shell::{Carried, Dispatcher, Notifiers, Shell, ShellError};

@@ -7,9 +7,6 @@ use cofferdam_core::{
     read::Reading,
 };
 use cofferdam_engine::Engine;
-use cofferdam_observe::rpc::RpcStates;
-
-use super::chain_of;
 
 /// The parent of a block, as far as a state read needs it.
 pub fn parent_of(block: &BlockRef) -> BlockRef {
@@ -45,24 +42,4 @@ pub async fn complete(
         observation.readings.insert(question, Reading { before, after });
     }
     Ok(observation)
-}
-
-/// Fills in call trees and diffs by our own execution where the node served none. State that cannot
-/// be had now holds the block; a result that differs from the receipts is marked as a mismatch, which
-/// the rules report as blindness.
-pub async fn retrace(observation: Observation, states: &RpcStates) -> Result<Observation, String> {
-    let traced = observation.txs.iter().all(|it| it.tracing.is_evidence());
-    if traced || observation.txs.is_empty() {
-        return Ok(observation);
-    }
-    let parent = states.at(parent_of(&observation.block));
-    let executed = tokio::task::spawn_blocking(move || {
-        let options = cofferdam_sim::ExecuteOptions::of(&observation.block);
-        cofferdam_sim::reexecute_block(&observation, &parent, &options).map(|it| it.observation)
-    });
-    match executed.await {
-        Ok(Ok(it)) => Ok(it),
-        Ok(Err(error)) => Err(chain_of(&error)),
-        Err(error) => Err(format!("re-execution stopped: {error}")),
-    }
 }

@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use cofferdam_core::{
     Alert, BlockRef, ChainId, Record, Timestamp,
-    order::{Order, Outcome, Prepared, Sent},
+    order::{Bid, Order, Outcome, Prepared, Sent},
     ports::{Boxed, DeliveryError, Journal, JournalError, Notifier},
 };
 use cofferdam_engine::{
@@ -37,6 +37,9 @@ pub trait Dispatcher: Send + Sync {
         order: &'a Order,
         attempt: u32,
     ) -> Boxed<'a, Result<(Prepared, Vec<Sent>), String>>;
+    /// Outbids an attacker who bids `bid` now with whatever is out for the order; gives what was sent,
+    /// nothing if it pays more already or would cost more than it may.
+    fn outbid<'a>(&'a self, order: &'a Order, bid: Bid) -> Boxed<'a, Vec<Sent>>;
     /// Asks the chain at `head` what became of an order; `None` while it is undecided.
     fn settle<'a>(&'a self, order: &'a Order, head: BlockRef) -> Boxed<'a, Option<Outcome>>;
 }
@@ -122,6 +125,9 @@ impl Shell {
         self.store(now, &it.records).await?;
         for dispatch in it.cold {
             self.dispatch(dispatch);
+        }
+        for (order, bid) in it.outbids {
+            self.outbid(order, bid);
         }
         for order in it.settles {
             self.ask(order);
@@ -209,6 +215,15 @@ impl Shell {
                     Input::DispatchFailed { key, reason }
                 }
             })
+        });
+    }
+
+    fn outbid(&mut self, order: Box<Order>, bid: Bid) {
+        let dispatcher = self.dispatcher.clone();
+        self.spawn(async move {
+            let limit = Duration::from_millis(DISPATCH_TIMEOUT_MS);
+            let sent = tokio::time::timeout(limit, dispatcher.outbid(&order, bid)).await.ok()?;
+            (!sent.is_empty()).then_some(Input::Replaced { key: order.key, sent })
         });
     }
 

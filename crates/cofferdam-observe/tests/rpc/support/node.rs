@@ -3,7 +3,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -58,6 +61,7 @@ pub(crate) struct Shared {
     fault: Mutex<Option<Fault>>,
     extra: Mutex<HashMap<String, Value>>,
     calls: Mutex<Vec<String>>,
+    requests: AtomicUsize,
     called: Notify,
     /// Time to every answer.
     pub(crate) delay: Mutex<Duration>,
@@ -89,6 +93,7 @@ impl Node {
             fault: Mutex::new(None),
             extra: Mutex::default(),
             calls: Mutex::default(),
+            requests: AtomicUsize::new(0),
             called: Notify::new(),
             delay: Mutex::default(),
             pushes: broadcast::Sender::new(1_024),
@@ -155,6 +160,11 @@ impl Node {
         self.shared.calls.lock().unwrap().iter().filter(|it| *it == method).count()
     }
 
+    /// How many requests came so far; a batch of calls is one.
+    pub(crate) fn requests(&self) -> usize {
+        self.shared.requests.load(Ordering::Relaxed)
+    }
+
     /// Every call so far, in order.
     pub(crate) fn all_calls(&self) -> Vec<String> {
         self.shared.calls.lock().unwrap().clone()
@@ -175,6 +185,7 @@ impl Node {
         let fault = self.fault();
         let delay = *self.shared.delay.lock().unwrap();
         let calls = request.as_array().cloned().unwrap_or_else(|| vec![request.clone()]);
+        self.shared.requests.fetch_add(1, Ordering::Relaxed);
         for call in &calls {
             self.note(call);
         }

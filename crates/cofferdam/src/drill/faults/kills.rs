@@ -30,13 +30,38 @@ const LIFE_MAX_MS: u64 = 600;
 const BLOCK_EVERY: Duration = Duration::from_millis(250);
 const LOAD_TXS: u32 = 20;
 
-pub(super) const ROWS: &[Row] = &[Row {
-    name: NAME,
-    fault: "kill -9 at random points, under load, during attacks",
-    expected: "containment lands, no acknowledged record lost, none paged under two keys",
-    quick: false,
-    run: |options, name| Box::pin(storm(options, name)),
-}];
+/// Starts that are cut short in a row, and how long each may get.
+const CUT_SHORT: u32 = 20;
+const CUT_AFTER_MAX_MS: u64 = 250;
+
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        name: NAME,
+        fault: "kill -9 at random points, under load, during attacks",
+        expected: "containment lands, no acknowledged record lost, none paged under two keys",
+        quick: false,
+        run: |options, name| Box::pin(storm(options, name, Lives::Watching)),
+    },
+    Row {
+        name: "kill-restore",
+        fault: "kill -9 while it restores, 20 times in a row during an attack",
+        expected: "containment lands, no acknowledged record lost, none paged under two keys",
+        quick: true,
+        run: |options, name| {
+            let options = FaultOptions { kills: CUT_SHORT, ..options.clone() };
+            Box::pin(async move { storm(&options, name, Lives::CutShort).await })
+        },
+    },
+];
+
+/// When the program is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lives {
+    /// Once it watches.
+    Watching,
+    /// While it starts.
+    CutShort,
+}
 
 /// What the kills came to.
 #[derive(Debug, Default)]
@@ -52,14 +77,19 @@ struct Tally {
     broken: u32,
 }
 
-async fn storm(options: &FaultOptions, name: &str) -> Result<Seen, StageError> {
+async fn storm(options: &FaultOptions, name: &str, lives: Lives) -> Result<Seen, StageError> {
+    let per_attack = match lives {
+        Lives::Watching => KILLS_PER_ATTACK,
+        Lives::CutShort => options.kills,
+    };
     let mut tally = Tally::default();
     let mut dice = Dice(options.run.seed);
     while tally.kills < options.kills {
         let left = options.kills - tally.kills;
         let mut options = options.clone();
         options.run.seed += u64::from(tally.attacks);
-        attack(&options, name, left.min(KILLS_PER_ATTACK), &mut dice, &mut tally).await?;
+        let kills = (left.min(per_attack), lives);
+        attack(&options, name, kills, &mut dice, &mut tally).await?;
     }
     let mut seen = Seen::default();
     let Tally { kills, attacks, contained, refused, lost, unknown, twice, repeats, broken } = tally;
@@ -78,7 +108,7 @@ async fn storm(options: &FaultOptions, name: &str) -> Result<Seen, StageError> {
 async fn attack(
     options: &FaultOptions,
     name: &str,
-    kills: u32,
+    (kills, lives): (u32, Lives),
     dice: &mut Dice,
     tally: &mut Tally,
 ) -> Result<(), StageError> {
@@ -100,12 +130,22 @@ async fn attack(
     }
     tally.attacks += 1;
     let mut known = Vec::new();
-    for _ in 0..kills {
-        tokio::time::sleep(dice.up_to(LIFE_MAX_MS)).await;
+    if lives == Lives::CutShort {
         defence.kill().await?;
-        tally.kills += 1;
-        known = compare(&scene, &known, tally).await?;
+        for _ in 0..kills {
+            Defender::cut_short(&scene.launch, dice.up_to(CUT_AFTER_MAX_MS)).await?;
+            tally.kills += 1;
+            known = compare(&scene, &known, tally).await?;
+        }
         defence = Defender::start(&scene.launch).await?;
+    } else {
+        for _ in 0..kills {
+            tokio::time::sleep(dice.up_to(LIFE_MAX_MS)).await;
+            defence.kill().await?;
+            tally.kills += 1;
+            known = compare(&scene, &known, tally).await?;
+            defence = Defender::start(&scene.launch).await?;
+        }
     }
     let effective = |it: &super::sink::Taken| it.text.contains("is effective since block");
     let contained = scene.sink.until(PATIENCE, |it| it.iter().any(effective)).await;

@@ -102,6 +102,20 @@ pub(super) const ROWS: &[Row] = &[
         run: |options, name| Box::pin(beside_healthy(options, name, Fault::LyingReceipts)),
     },
     Row {
+        name: "ws-hangs",
+        fault: "the first node's WebSocket stays connected and tells nothing, answers included",
+        expected: "alert in under 3 s",
+        quick: false,
+        run: |options, name| Box::pin(beside_healthy_ws(options, name, Fault::Hang)),
+    },
+    Row {
+        name: "ws-refuses",
+        fault: "the first node closes its WebSocket and every new one",
+        expected: "alert in under 3 s",
+        quick: true,
+        run: |options, name| Box::pin(beside_healthy_ws(options, name, Fault::Refuse)),
+    },
+    Row {
         name: "ws-deaf",
         fault: "a subscription that stays connected tells nothing more",
         expected: "alert within two block times and a second",
@@ -196,7 +210,24 @@ async fn beside_healthy(
     name: &str,
     fault: Fault,
 ) -> Result<Seen, StageError> {
-    let setting = Setting { endpoints: 2, ..Setting::default() };
+    fails_over(options, name, fault, Setting { endpoints: 2, ..Setting::default() }).await
+}
+
+/// The same over WebSockets.
+async fn beside_healthy_ws(
+    options: &FaultOptions,
+    name: &str,
+    fault: Fault,
+) -> Result<Seen, StageError> {
+    fails_over(options, name, fault, Setting { endpoints: 2, ws: true, ..Setting::default() }).await
+}
+
+async fn fails_over(
+    options: &FaultOptions,
+    name: &str,
+    fault: Fault,
+    setting: Setting<'_>,
+) -> Result<Seen, StageError> {
     let mut scene = Scene::set(options, name, setting).await?;
     let mut seen = Seen::default();
     let defence = scene.defend().await?;

@@ -21,6 +21,13 @@ pub(super) const ROWS: &[Row] = &[
         run: |options, name| Box::pin(hangs(options, name)),
     },
     Row {
+        name: "webhook-503",
+        fault: "one receiver answers 503; 3 alerts in one block, then one more",
+        expected: "other receivers and later alerts are not delayed",
+        quick: false,
+        run: |options, name| Box::pin(fails(options, name)),
+    },
+    Row {
         name: "kill-outbox",
         fault: "kill -9 after 2 of 10 deliveries, then a restart",
         expected: "the other 8 delivered, none under two keys",
@@ -30,11 +37,20 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 async fn hangs(options: &FaultOptions, name: &str) -> Result<Seen, StageError> {
+    beside(options, name, Manner::Hang).await
+}
+
+async fn fails(options: &FaultOptions, name: &str) -> Result<Seen, StageError> {
+    beside(options, name, Manner::Fail).await
+}
+
+/// One receiver behaves like `manner`, the other takes everything.
+async fn beside(options: &FaultOptions, name: &str, manner: Manner) -> Result<Seen, StageError> {
     const SLOW: &str = "slow";
     let setting = Setting { sinks: &[SLOW, MAIN], ..Setting::default() };
     let mut scene = Scene::set(options, name, setting).await?;
     let mut seen = Seen::default();
-    scene.sink.behave(SLOW, Manner::Hang);
+    scene.sink.behave(SLOW, manner);
     let _defence = scene.defend().await?;
     for number in 0..3 {
         scene.exploit(number).await?;
@@ -52,14 +68,14 @@ async fn hangs(options: &FaultOptions, name: &str) -> Result<Seen, StageError> {
     scene.mine().await?;
     seen.came("a later one", scene.alerted(3, mined).await, BESIDE_MAX);
     let at_slow = scene.sink.taken().iter().filter(|it| it.by == SLOW).count();
-    seen.check(at_slow == 0, "the hung receiver took none meanwhile");
+    seen.check(at_slow == 0, "the failing receiver took none meanwhile");
     scene.sink.behave(SLOW, Manner::Accept);
     let healed = Instant::now();
     let all = |taken: &[super::sink::Taken]| {
         (0..4).all(|number| taken.iter().any(|it| it.by == SLOW && is_alert_of(it, number)))
     };
     let came = scene.sink.until(PATIENCE, all).await.then(|| healed.elapsed());
-    seen.came("all 4 at the hung one once it answers", came, PATIENCE);
+    seen.came("all 4 at the failing one once it takes them", came, PATIENCE);
     seen.check(scene.sink.shown_twice() == 0, "none under two keys");
     Ok(seen)
 }

@@ -28,6 +28,8 @@ pub(super) enum Manner {
     Accept,
     /// Reads and never answers.
     Hang,
+    /// Answers 503.
+    Fail,
     /// Takes so many, then hangs.
     AcceptThenHang(usize),
 }
@@ -158,9 +160,17 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 async fn serve(mut stream: BufReader<TcpStream>, shared: &Shared) -> io::Result<()> {
     while let Some(message) = http::read(&mut stream).await? {
         let by = message.path().trim_start_matches('/').to_owned();
-        if !shared.accepts(&by) {
-            http::given_up(&mut stream).await;
-            return Ok(());
+        match shared.now(&by) {
+            Manner::Accept | Manner::AcceptThenHang(_) => {}
+            Manner::Hang => {
+                http::given_up(&mut stream).await;
+                return Ok(());
+            }
+            Manner::Fail => {
+                let answer = http::answer("503 Service Unavailable", "text/plain", b"later");
+                stream.write_all(&answer).await?;
+                continue;
+            }
         }
         let Some(taken) = read(by, &message) else {
             stream.write_all(&http::answer("400 Bad Request", "text/plain", b"what?")).await?;
@@ -174,17 +184,17 @@ async fn serve(mut stream: BufReader<TcpStream>, shared: &Shared) -> io::Result<
 }
 
 impl Shared {
-    /// Whether the receiver takes one more; counts it if it takes a limited number.
-    fn accepts(&self, by: &str) -> bool {
+    /// How the receiver behaves toward one more; counts it if it takes a limited number.
+    fn now(&self, by: &str) -> Manner {
         let mut manners = self.manners.lock().unwrap_or_else(PoisonError::into_inner);
         let manner = manners.entry(by.to_owned()).or_default();
         match manner {
-            Manner::Accept => true,
-            Manner::Hang | Manner::AcceptThenHang(0) => false,
+            Manner::AcceptThenHang(0) => Manner::Hang,
             Manner::AcceptThenHang(left) => {
                 *left -= 1;
-                true
+                Manner::Accept
             }
+            other => *other,
         }
     }
 }

@@ -41,7 +41,10 @@ pub(super) async fn relay(
             let fault = now.borrow().fault;
             match fault {
                 Fault::Deaf if told => _ = shared.spoiled.fetch_add(1, Ordering::Relaxed),
-                Fault::Hang => std::future::pending::<()>().await,
+                Fault::Hang => {
+                    shared.spoiled.fetch_add(1, Ordering::Relaxed);
+                    std::future::pending::<()>().await;
+                }
                 _ => to_client.write_all(&frame).await?,
             }
         }
@@ -49,7 +52,10 @@ pub(super) async fn relay(
     tokio::select! {
         done = up => done.map(drop),
         done = down => done,
-        _ = switch.wait_for(|it| it.fault == Fault::Refuse) => Ok(()),
+        _ = switch.wait_for(|it| it.fault == Fault::Refuse) => {
+            shared.spoiled.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
     }
 }
 
