@@ -3,6 +3,7 @@
 mod care;
 mod dispatch;
 mod feed;
+pub mod feeds;
 pub mod health;
 mod live;
 mod network;
