@@ -15,6 +15,7 @@
 mod asked;
 mod balances;
 mod blind;
+pub mod bridge;
 mod calendar;
 mod detectors;
 mod expr;
@@ -47,6 +48,8 @@ use cofferdam_core::{
     read::StateRead,
     record::Memo,
 };
+
+use bridge::Crossing;
 
 /// State reads that one rule may ask for because of one transaction; the rest is not asked.
 pub const ASKED_PER_TX_MAX: usize = 256;
@@ -122,6 +125,11 @@ pub trait Detector: Send + std::fmt::Debug {
 
     /// Looks at one transaction that touches its interests.
     fn on_tx(&mut self, cx: &Context<'_>, tx: &Tx, out: &mut Vec<Finding>);
+
+    /// The ends of bridge messages in one transaction, for the engine to compare with the other chain.
+    fn crossings(&self, _cx: &Context<'_>, _tx: &Tx) -> Vec<Crossing> {
+        Vec::new()
+    }
 
     /// Looks at the whole observation after its transactions. Called if any transaction touched an
     /// interest, or always if it is interested in [`Interest::EveryBlock`].

@@ -11,7 +11,7 @@ use cofferdam_core::{
 
 use crate::{
     ASKED_PER_TX_MAX, BuildCx, BuildError, Context, DETECTORS, Detector, Entry, Need, asked::Asked,
-    blind::Sight, index::Index,
+    blind::Sight, bridge::{BRIDGE, Crossing}, index::Index,
 };
 
 /// Name of the rules that no detector of ours feeds: their findings come from outside, and the rule
@@ -49,6 +49,8 @@ struct Running {
     /// What it is blind about if a transaction could not be traced; `None` if it needs no trace.
     sight: Option<Sight>,
     id: String,
+    /// Whether it reads the ends of bridge messages.
+    crosses: bool,
     /// Its state after building.
     built: Option<Memo>,
     /// Its state after the last observation that was kept.
@@ -79,6 +81,7 @@ impl RuleSet {
                 detector,
                 sight: traced.then(|| Sight::new(&cx)),
                 id: rule.id.clone(),
+                crosses: rule.detector == BRIDGE,
                 built: memo.clone(),
                 memo,
                 seen_tx: 0,
@@ -154,6 +157,17 @@ impl RuleSet {
             }
         }
         findings
+    }
+
+    /// The ends of bridge messages in an observation, in order.
+    pub fn crossings(&self, observation: &Observation) -> Vec<Crossing> {
+        let cx = Context { observation };
+        let bridges: Vec<&Running> = self.rules.iter().filter(|it| it.crosses).collect();
+        if bridges.is_empty() {
+            return Vec::new();
+        }
+        let txs = observation.txs.iter().filter(|it| !it.logs.is_empty());
+        txs.flat_map(|tx| bridges.iter().flat_map(move |it| it.detector.crossings(&cx, tx))).collect()
     }
 
     /// Gives a rule back an earlier state (`None`: as built). An unknown rule is ignored: the plan may

@@ -3,6 +3,7 @@
 mod address_poisoning;
 mod armed_contract;
 mod bad_debt;
+mod bridge;
 mod control_change;
 mod defence_health;
 mod donation;
@@ -30,6 +31,7 @@ pub static DETECTORS: &[&Entry] = &[
     &address_poisoning::ENTRY,
     &armed_contract::ENTRY,
     &bad_debt::ENTRY,
+    &bridge::ENTRY,
     &control_change::ENTRY,
     &defence_health::ENTRY,
     &donation::ENTRY,

@@ -2,6 +2,7 @@
 
 mod alert;
 mod block;
+mod bridge;
 mod deliver;
 mod order;
 mod respond;

@@ -2,8 +2,10 @@
 #![expect(clippy::expect_used, reason = "a test may panic")]
 
 mod bid;
+mod bridge;
 mod common;
 mod engine;
+mod nomad;
 mod outbox;
 mod quorum;
 mod reorg;
