@@ -39,8 +39,10 @@ pub enum StateRead {
 pub struct Rehearsal {
     /// Who makes them.
     pub from: Address,
-    /// Time of that block in seconds since the Unix epoch; never before the block they are tried on.
+    /// Time of that block in seconds since the Unix epoch …
     pub time: u64,
+    /// … but not before this many seconds after the block that they are tried on.
+    pub after: u64,
     /// Whether the caller is given the native value that it lacks.
     pub funded: bool,
     /// The calls in order, at most [`REHEARSED_CALLS_MAX`]; if one fails, none has an effect.

@@ -12,6 +12,7 @@
 
 #![cfg_attr(test, allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may panic"))]
 
+mod around;
 mod asked;
 mod balances;
 mod blind;
@@ -22,6 +23,7 @@ mod expr;
 #[cfg(test)]
 mod fixture;
 mod flows;
+mod governance;
 mod guarded;
 mod index;
 mod loss;
@@ -32,14 +34,17 @@ mod reads;
 mod reentry;
 mod report;
 mod rules;
+mod sketch;
 mod suspicion;
 mod watch;
 mod window;
 
+pub use around::{Around, Public};
 pub use detectors::DETECTORS;
 #[doc(hidden)]
 pub use index::Index;
 pub use rules::{EXTERNAL, Evaluation, RuleSet};
+pub use sketch::{Shape, Sketch};
 
 use alloy_primitives::{Address, B256};
 use cofferdam_core::{
@@ -131,6 +136,11 @@ pub trait Detector: Send + std::fmt::Debug {
         Vec::new()
     }
 
+    /// What a transaction can be recognised by should somebody do the same.
+    fn shape(&self, _cx: &Context<'_>, _tx: &Tx) -> Option<Shape> {
+        None
+    }
+
     /// Looks at the whole observation after its transactions. Called if any transaction touched an
     /// interest, or always if it is interested in [`Interest::EveryBlock`].
     fn on_block(&mut self, _cx: &Context<'_>, _out: &mut Vec<Finding>) {}
@@ -175,6 +185,8 @@ pub struct Question {
 pub struct Context<'a> {
     /// The observation.
     pub observation: &'a Observation,
+    /// What is known besides.
+    pub around: &'a Around,
 }
 
 /// Why a detector could not be built.

@@ -5,13 +5,17 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use alloy_primitives::B256;
 use cofferdam_core::{
     ChainId, Finding, Observation, Tx, evidence::Tracing, plan::Plan, read::StateRead, record::Memo,
 };
 
 use crate::{
-    ASKED_PER_TX_MAX, BuildCx, BuildError, Context, DETECTORS, Detector, Entry, Need, asked::Asked,
-    blind::Sight, bridge::{BRIDGE, Crossing}, index::Index,
+    ASKED_PER_TX_MAX, Around, BuildCx, BuildError, Context, DETECTORS, Detector, Entry, Need, Shape,
+    asked::Asked,
+    blind::Sight,
+    bridge::{BRIDGE, Crossing},
+    index::Index,
 };
 
 /// Name of the rules that no detector of ours feeds: their findings come from outside, and the rule
@@ -25,6 +29,7 @@ pub struct RuleSet {
     names: HashMap<String, usize>,
     index: Index,
     asked: Asked,
+    around: Around,
     /// Counts transactions and observations; a rule marked with it was met already.
     stamp: u64,
     /// The rules of the transaction at hand, kept to save the allocation.
@@ -69,7 +74,8 @@ impl RuleSet {
         for rule in plan.rules.iter().filter(|it| it.detector != EXTERNAL) {
             let entry = find(&rule.detector)?;
             let cx = BuildCx { rule, plan, chain };
-            if cx.entities().next().is_none() {
+            // A bridge is watched on both sides, whichever of them holds the entity.
+            if cx.entities().next().is_none() && rule.detector != BRIDGE {
                 continue;
             }
             let detector = (entry.build)(&cx)?;
@@ -94,6 +100,7 @@ impl RuleSet {
             names,
             index: Index::new(&interests),
             asked: Asked::new(questions),
+            around: Around::default(),
             stamp: 0,
             matched: Vec::new(),
             called: Vec::new(),
@@ -108,6 +115,11 @@ impl RuleSet {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
+    }
+
+    /// The state reads that rules want whatever happens, sorted, each once.
+    pub(crate) fn reads(&self) -> &[StateRead] {
+        self.asked.reads()
     }
 
     /// The state reads wanted for an observation with these transactions, sorted, each once.
@@ -161,13 +173,26 @@ impl RuleSet {
 
     /// The ends of bridge messages in an observation, in order.
     pub fn crossings(&self, observation: &Observation) -> Vec<Crossing> {
-        let cx = Context { observation };
+        let cx = Context { observation, around: &self.around };
         let bridges: Vec<&Running> = self.rules.iter().filter(|it| it.crosses).collect();
         if bridges.is_empty() {
             return Vec::new();
         }
         let txs = observation.txs.iter().filter(|it| !it.logs.is_empty());
         txs.flat_map(|tx| bridges.iter().flat_map(move |it| it.detector.crossings(&cx, tx))).collect()
+    }
+
+    /// What the rules are told besides the observation.
+    pub fn around_mut(&mut self) -> &mut Around {
+        &mut self.around
+    }
+
+    /// What those of the transactions `hashes` can be recognised by that have a shape, if a rule asks.
+    pub fn shapes(&self, observation: &Observation, hashes: &[B256]) -> Vec<Shape> {
+        let cx = Context { observation, around: &self.around };
+        let txs = observation.txs.iter().filter(|it| hashes.contains(&it.hash));
+        let shape = |tx| self.rules.iter().find_map(|it| it.detector.shape(&cx, tx));
+        txs.filter_map(shape).collect()
     }
 
     /// Gives a rule back an earlier state (`None`: as built). An unknown rule is ignored: the plan may
@@ -181,7 +206,14 @@ impl RuleSet {
 
     /// Runs the rules over an observation and leaves in `called` those that were called, sorted.
     fn fold(&mut self, observation: &Observation) -> Vec<Finding> {
-        let cx = Context { observation };
+        let around = std::mem::take(&mut self.around);
+        let out = self.run(&Context { observation, around: &around });
+        self.around = around;
+        out
+    }
+
+    fn run(&mut self, cx: &Context<'_>) -> Vec<Finding> {
+        let observation = cx.observation;
         let mut out = Vec::new();
         self.called.clear();
         self.stamp += 1;
@@ -189,11 +221,11 @@ impl RuleSet {
         let mut asked = BTreeSet::new();
         for tx in &observation.txs {
             self.dispatch(tx, block);
-            self.report_blind(&cx, tx, &mut out);
+            self.report_blind(cx, tx, &mut out);
             for at in &self.matched {
                 if let Some(rule) = self.rules.get_mut(*at as usize) {
                     asked.extend(rule.detector.asks(tx).into_iter().take(ASKED_PER_TX_MAX));
-                    rule.detector.on_tx(&cx, tx, &mut out);
+                    rule.detector.on_tx(cx, tx, &mut out);
                 }
             }
         }
@@ -205,7 +237,7 @@ impl RuleSet {
         self.called.sort_unstable();
         for at in &self.called {
             if let Some(rule) = self.rules.get_mut(*at as usize) {
-                rule.detector.on_block(&cx, &mut out);
+                rule.detector.on_block(cx, &mut out);
             }
         }
         out.extend(self.asked.blind(observation, &asked));

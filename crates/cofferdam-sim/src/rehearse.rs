@@ -30,7 +30,7 @@ pub(crate) fn rehearse<'a, I: Watch<'a>>(
     }
     let saved = machine.overlay().clone();
     let now = machine.evm.ctx.block.timestamp;
-    machine.evm.ctx.block.timestamp = now.max(U256::from(it.time));
+    machine.evm.ctx.block.timestamp = now.saturating_add(U256::from(it.after)).max(U256::from(it.time));
     let answer = run(machine, it);
     machine.evm.ctx.block.timestamp = now;
     *machine.overlay() = saved;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use alloy_primitives::{Address, keccak256};
-use cofferdam_core::{ChainId, Class, Finding, Severity, Tx};
+use cofferdam_core::{ChainId, Class, Finding, Severity, Tx, plan::Entity};
 
 use crate::{
     BuildCx, BuildError, Context, Detector, Entry, Interest, Meta, Need,
@@ -29,6 +29,8 @@ pub(crate) static ENTRY: Entry = Entry {
 struct Bridge {
     voice: Voice,
     wards: Wards,
+    /// Whose bridge it is, where the account that pays belongs to nobody.
+    owner: String,
     chain: ChainId,
     routes: Vec<Route>,
 }
@@ -37,7 +39,9 @@ impl Bridge {
     fn new(cx: &BuildCx<'_>) -> Result<Self, BuildError> {
         let voice = Voice::new(BRIDGE, cx);
         let routes = bridge::of_rule(cx)?;
-        Ok(Self { voice, wards: Wards::new(cx), chain: cx.chain, routes })
+        let named = |it: &&Entity| cx.rule.entities.is_empty() || cx.rule.entities.contains(&it.id);
+        let owner = cx.plan.entities.iter().find(named).map_or(String::new(), |it| it.id.clone());
+        Ok(Self { voice, wards: Wards::new(cx), owner, chain: cx.chain, routes })
     }
 
     /// The ends of routes on this chain.
@@ -50,8 +54,7 @@ impl Bridge {
     }
 
     fn entity(&self, account: Address) -> &str {
-        let ward = self.wards.of(account).or_else(|| self.wards.iter().next());
-        ward.map_or("", |it| it.id.as_str())
+        self.wards.of(account).map_or(&self.owner, |it| &it.id)
     }
 }
 

@@ -61,12 +61,14 @@ impl Step<'_> {
                 memos.push((format!("{HOLDINGS_KEY}{}", entity.id), memo));
             }
         }
+        self.tell_rules(block.chain, &observation);
         let Some(rules) = self.engine.rules.get_mut(&block.chain) else { return };
         let evaluation = rules.observe(&observation);
         let crossings = rules.crossings(&observation);
         memos.extend(evaluation.changed.into_iter().map(|(rule, _, after)| (rule, after)));
         let (notes, given_up) = self.bridge_notes(&block, crossings);
         memos.extend(notes);
+        memos.extend(self.shape_notes(&observation, &evaluation.findings));
         if let Some(view) = self.engine.state.chains.get(&block.chain.0) {
             memos.retain(|(key, memo)| view.memos.get(key) != Some(memo));
         }
@@ -288,6 +290,7 @@ impl Step<'_> {
             max_priority_fee_per_gas: it.max_priority_fee_per_gas,
         });
         self.bid = bids.max_by_key(|it| it.max_priority_fee_per_gas);
+        self.tell_rules(chain, observation);
         let Some(rules) = self.engine.rules.get_mut(&chain) else { return };
         let findings = rules.peek(observation);
         self.on_findings(

@@ -29,7 +29,7 @@ name = "side to main"
 delay-min = "60s"
 delay-max = "1h"
 skew = "6s"
-history-from = 0
+history-from = 1000
 origin = { account = "eip155:2020:0x00000000000000000000000000000000000000ba", event = "Out(uint256 id, uint256 amount)", key = ["id"], asset = "0x0000000000000000000000000000000000000070", amount = "amount" }
 destination = { account = "eip155:1:0x00000000000000000000000000000000000000aa", event = "In(uint256 id, uint256 amount)", key = ["id"], asset = "0x0000000000000000000000000000000000000070", amount = "amount" }
 "#;

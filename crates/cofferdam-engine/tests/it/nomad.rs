@@ -10,6 +10,8 @@ use cofferdam_engine::{Effect, Engine, Input, Limits};
 
 const MOONBEAM: ChainId = ChainId(1284);
 const ETHEREUM: ChainId = ChainId(1);
+/// When the bridge began.
+const BEGUN: u64 = 1_641_900_000;
 /// The last second of the history that development may look at.
 const UNTIL: u64 = 1_659_311_999;
 
@@ -37,7 +39,7 @@ fn rows(name: &str) -> Option<Vec<BTreeMap<String, String>>> {
     Some(lines.map(row).collect())
 }
 
-/// One event: time, chain, transaction, event, id, asset, amount, recipient.
+/// One event: time, chain, transaction, log.
 type Happened = (u64, ChainId, B256, Log);
 
 fn events(name: &str, chain: ChainId, account: u8, columns: [&str; 2]) -> Option<Vec<Happened>> {
@@ -74,7 +76,7 @@ fn plan() -> Option<String> {
     let route = |name: &str, from: String, to: String, pairs: String| {
         format!(
             "[[rules.settings.routes]]\nname = \"{name}\"\ndelay-min = \"30m\"\ndelay-max = \"200d\"\n\
-             history-from = 1641900000\norigin = {from}\ndestination = {to}\nassets = [{pairs}]\n"
+             history-from = {BEGUN}\norigin = {from}\ndestination = {to}\nassets = [{pairs}]\n"
         )
     };
     let token = |address: &str, symbol: &str, decimals: u8, price: u32| {
@@ -111,20 +113,18 @@ accounts = ["eip155:1:0x00000000000000000000000000000000000000aa", "eip155:1284:
 /// Feeds the events in order of time, each in a block of its own, the other chain's clock kept up.
 fn run(engine: &mut Engine, mut events: Vec<Happened>) -> Vec<cofferdam_core::Finding> {
     events.sort_by_key(|it| it.0);
-    let mut heads = BTreeMap::from([(MOONBEAM, (0_u64, B256::ZERO, 0)); 1]);
-    heads.insert(ETHEREUM, (0, B256::ZERO, 0));
+    let mut heads = BTreeMap::new();
     let mut found = Vec::new();
-    for (secs, chain, hash, log) in events {
+    let begun = (BEGUN, ETHEREUM, None);
+    let events = events.into_iter().map(|(secs, chain, hash, log)| {
+        let to = Some(log.address);
+        let tx = Tx { hash, to, succeeded: true, logs: vec![log], ..Tx::default() };
+        (secs, chain, Some(tx))
+    });
+    for (secs, chain, tx) in std::iter::once(begun).chain(events) {
         let other = if chain == ETHEREUM { MOONBEAM } else { ETHEREUM };
-        let tx = Tx {
-            hash,
-            to: Some(log.address),
-            succeeded: true,
-            logs: vec![log],
-            ..Tx::default()
-        };
-        for (chain, txs) in [(other, vec![]), (chain, vec![tx])] {
-            let (number, parent, last) = heads[&chain];
+        for (chain, txs) in [(other, vec![]), (chain, tx.into_iter().collect::<Vec<Tx>>())] {
+            let (number, parent, last) = heads.get(&chain).copied().unwrap_or((0, B256::ZERO, 0));
             // Nothing new can be learnt from an empty block of the same minute.
             if txs.is_empty() && last + 60 > secs {
                 continue;
