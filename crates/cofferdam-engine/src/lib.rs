@@ -294,6 +294,11 @@ impl Engine {
         &self.state
     }
 
+    /// How many detectors it runs, over all chains.
+    pub fn detectors(&self) -> usize {
+        self.rules.values().map(RuleSet::len).sum()
+    }
+
     /// The plan it runs.
     pub fn plan(&self) -> &Plan {
         &self.plan

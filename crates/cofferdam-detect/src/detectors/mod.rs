@@ -13,6 +13,7 @@ mod expression;
 mod flash_loan;
 mod forced_trade;
 mod governance;
+mod oracle_price;
 mod outflow;
 mod pool_invariant;
 mod private_order;
@@ -44,6 +45,7 @@ pub static DETECTORS: &[&Entry] = &[
     &flash_loan::ENTRY,
     &forced_trade::ENTRY,
     &governance::ENTRY,
+    &oracle_price::ENTRY,
     &outflow::ENTRY,
     &pool_invariant::ENTRY,
     &private_order::ENTRY,

@@ -46,10 +46,8 @@ pub(crate) fn block(rules: &RuleSet, number: u64, logs: Vec<Log>, facts: &[Fact]
                     facts: facts.to_vec(),
                     ..Tx::default()
                 };
-                let held = Reading {
-                    before: Answer::of(U256::from(10).pow(U256::from(24))),
-                    after: Answer::of(U256::ZERO),
-                };
+                let held = Answer::of(U256::from(10).pow(U256::from(24)));
+                let held = Reading { before: held.clone(), after: held };
                 let readings: Readings =
                     it.reads.iter().map(|it| (it.clone(), held.clone())).collect();
                 Answer::Rehearsed(Box::new(Rehearsed { tx, readings }))

@@ -5,6 +5,7 @@ mod bid;
 mod bridge;
 mod common;
 mod engine;
+mod large_plan;
 mod nomad;
 mod outbox;
 mod quorum;
