@@ -28,6 +28,7 @@ mod guarded;
 mod index;
 mod loss;
 mod losses;
+mod names;
 mod pools;
 mod ratio;
 mod reads;

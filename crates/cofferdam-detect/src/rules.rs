@@ -3,7 +3,7 @@
 //! **Invariant:** a transaction costs look-ups in proportion to what it touches, not to the number of
 //! rules, and a miss allocates nothing.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use alloy_primitives::B256;
 use cofferdam_core::{
@@ -11,12 +11,17 @@ use cofferdam_core::{
 };
 
 use crate::{
-    ASKED_PER_TX_MAX, Around, BuildCx, BuildError, Context, DETECTORS, Detector, Entry, Need, Shape,
+    ASKED_PER_TX_MAX, Around, BuildCx, BuildError, Context, Detector, Need, Shape,
     asked::Asked,
     blind::Sight,
     bridge::{BRIDGE, Crossing},
     index::Index,
+    names::find,
 };
+
+/// Rehearsals that one rule may ask for in one observation; each may cost the gas of several blocks. The rule
+/// misses the rest.
+const REHEARSALS_PER_RULE_MAX: usize = 8;
 
 /// Name of the rules that no detector of ours feeds: their findings come from outside, and the rule
 /// only says how far they may go.
@@ -126,13 +131,21 @@ impl RuleSet {
     pub fn wanted(&self, txs: &[Tx]) -> Vec<StateRead> {
         let mut wanted = self.asked.wanted(txs);
         let known = wanted.len();
+        let mut tried: BTreeMap<u32, usize> = BTreeMap::new();
         for tx in txs {
             let mut met = Vec::new();
             self.index.matches(tx, |list| met.extend_from_slice(list));
             met.sort_unstable();
             met.dedup();
-            for rule in met.iter().filter_map(|at| self.rules.get(*at as usize)) {
-                wanted.extend(rule.detector.asks(tx).into_iter().take(ASKED_PER_TX_MAX));
+            for at in met {
+                let Some(rule) = self.rules.get(at as usize) else { continue };
+                let asked = rule.detector.asks(tx).into_iter().take(ASKED_PER_TX_MAX);
+                wanted.extend(asked.filter(|it| {
+                    let rehearsal = matches!(it, StateRead::Rehearsal(_));
+                    let count = tried.entry(at).or_default();
+                    *count += usize::from(rehearsal);
+                    !rehearsal || *count <= REHEARSALS_PER_RULE_MAX
+                }));
             }
         }
         if wanted.len() > known {
@@ -179,7 +192,8 @@ impl RuleSet {
             return Vec::new();
         }
         let txs = observation.txs.iter().filter(|it| !it.logs.is_empty());
-        txs.flat_map(|tx| bridges.iter().flat_map(move |it| it.detector.crossings(&cx, tx))).collect()
+        txs.flat_map(|tx| bridges.iter().flat_map(move |it| it.detector.crossings(&cx, tx)))
+            .collect()
     }
 
     /// What the rules are told besides the observation.
@@ -290,38 +304,6 @@ impl Running {
             Err(_) => self.built.clone(),
         };
     }
-}
-
-fn find(id: &str) -> Result<&'static Entry, BuildError> {
-    let at = DETECTORS.binary_search_by(|it| it.meta.id.cmp(id));
-    match at.ok().and_then(|at| DETECTORS.get(at)) {
-        Some(entry) => Ok(entry),
-        None => Err(BuildError::Unknown { id: id.to_owned(), nearest: nearest(id) }),
-    }
-}
-
-/// The registered name with the fewest edits to `id`, if at most a third of it is edited.
-fn nearest(id: &str) -> Option<&'static str> {
-    let names = DETECTORS.iter().map(|it| (edits(id, it.meta.id), it.meta.id));
-    names.min().filter(|(edits, name)| *edits * 3 <= name.len()).map(|(_, name)| name)
-}
-
-/// Levenshtein distance over bytes.
-fn edits(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = i;
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-        let mut left = i + 1;
-        for (cell, y) in row.iter_mut().skip(1).zip(b.bytes()) {
-            let edited = (diagonal + usize::from(x != y)).min(left + 1).min(*cell + 1);
-            diagonal = std::mem::replace(cell, edited);
-            left = edited;
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -48,7 +48,8 @@ impl Shape {
             return None;
         }
         let codes = created(tx).filter_map(|it| Sketch::of_code(&it.output)).take(CODES_MAX);
-        let shape = Self { chain, tx: tx.hash, calls: Sketch::of_calls(tx), codes: codes.collect() };
+        let shape =
+            Self { chain, tx: tx.hash, calls: Sketch::of_calls(tx), codes: codes.collect() };
         (shape.calls.is_some() || !shape.codes.is_empty()).then_some(shape)
     }
 }
@@ -69,7 +70,8 @@ impl Sketch {
         let (mut opcodes, mut at) = (Vec::new(), 0);
         while let Some(opcode) = code.get(at) {
             opcodes.push(u64::from(*opcode));
-            let operand = if (0x60..=0x7f).contains(opcode) { usize::from(opcode - 0x5f) } else { 0 };
+            let operand =
+                if (0x60..=0x7f).contains(opcode) { usize::from(opcode - 0x5f) } else { 0 };
             at += 1 + operand;
         }
         Self::of(&opcodes, CODE_GRAM, CODE_GRAMS_MIN)
@@ -89,8 +91,7 @@ impl Sketch {
 
     fn of(words: &[u64], gram: usize, least: usize) -> Option<Self> {
         let mix = |seed: u64, it: &u64| splitmix(seed ^ *it);
-        let grams: BTreeSet<u64> =
-            words.windows(gram).map(|it| it.iter().fold(0, mix)).collect();
+        let grams: BTreeSet<u64> = words.windows(gram).map(|it| it.iter().fold(0, mix)).collect();
         if grams.len() < least {
             return None;
         }
@@ -148,7 +149,10 @@ mod tests {
 
     /// Code with constants taken from `constants`.
     fn code(opcodes: &[u8], constants: u8) -> Vec<u8> {
-        opcodes.iter().flat_map(|it| if it % 7 == 0 { vec![0x60, constants] } else { vec![*it % 0x5f] }).collect()
+        opcodes
+            .iter()
+            .flat_map(|it| if it % 7 == 0 { vec![0x60, constants] } else { vec![*it % 0x5f] })
+            .collect()
     }
 
     proptest! {

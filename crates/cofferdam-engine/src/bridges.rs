@@ -48,10 +48,7 @@ fn read<T: DeserializeOwned>(view: Option<&ChainView>, key: &str) -> Option<T> {
 }
 
 /// The notes whose key begins with `prefix`, in order.
-fn range<'a>(
-    view: &'a ChainView,
-    prefix: &'a str,
-) -> impl Iterator<Item = (&'a String, &'a Memo)> {
+fn range<'a>(view: &'a ChainView, prefix: &'a str) -> impl Iterator<Item = (&'a String, &'a Memo)> {
     let from = view.memos.range(prefix.to_owned()..);
     from.take_while(move |it| it.0.starts_with(prefix))
 }
@@ -87,12 +84,7 @@ pub(crate) fn notes(
     Notes { memos: memos.into_iter().collect(), given_up }
 }
 
-fn begin(
-    route: &Route,
-    view: &ChainView,
-    block: &BlockRef,
-    memos: &mut BTreeMap<String, Memo>,
-) {
+fn begin(route: &Route, view: &ChainView, block: &BlockRef, memos: &mut BTreeMap<String, Memo>) {
     let since = key(route, format_args!("since"));
     if !view.memos.contains_key(&since) {
         memos.insert(since, Memo::from(block.time.0));
@@ -132,12 +124,7 @@ fn add(route: &Route, view: &ChainView, it: Crossing, memos: &mut BTreeMap<Strin
 }
 
 /// Forgets what is older than a message may be, and the oldest if there are too many.
-fn forget(
-    route: &Route,
-    view: &ChainView,
-    block: &BlockRef,
-    memos: &mut BTreeMap<String, Memo>,
-) {
+fn forget(route: &Route, view: &ChainView, block: &BlockRef, memos: &mut BTreeMap<String, Memo>) {
     // Twice, so that a payment at the last moment still meets its message when the clocks differ.
     let oldest = block.time.0.saturating_sub(route.delay_max.saturating_mul(2));
     let prefix = key(route, format_args!("x/"));
@@ -227,8 +214,7 @@ pub(crate) fn pending(route: &Route, state: &State, key: B256, paid: &Paid) -> V
 }
 
 fn judge(route: &Route, state: &State, message: &str, paid: &Paid) -> Verdict {
-    let (from, to) =
-        (state.chains.get(&route.origin.0), state.chains.get(&route.destination.0));
+    let (from, to) = (state.chains.get(&route.origin.0), state.chains.get(&route.destination.0));
     let sent: Option<Sent> = read(from, &key(route, format_args!("s/{message}")));
     let since: Option<u64> = read(from, &key(route, format_args!("since")));
     let until = state.head(route.origin).map(|it| it.time);

@@ -30,7 +30,8 @@ pub(crate) fn rehearse<'a, I: Watch<'a>>(
     }
     let saved = machine.overlay().clone();
     let now = machine.evm.ctx.block.timestamp;
-    machine.evm.ctx.block.timestamp = now.saturating_add(U256::from(it.after)).max(U256::from(it.time));
+    machine.evm.ctx.block.timestamp =
+        now.saturating_add(U256::from(it.after)).max(U256::from(it.time));
     let answer = run(machine, it);
     machine.evm.ctx.block.timestamp = now;
     *machine.overlay() = saved;
@@ -38,10 +39,7 @@ pub(crate) fn rehearse<'a, I: Watch<'a>>(
     answer
 }
 
-fn run<'a, I: Watch<'a>>(
-    machine: &mut Machine<'a, I>,
-    it: &Rehearsal,
-) -> Result<Answer, SimError> {
+fn run<'a, I: Watch<'a>>(machine: &mut Machine<'a, I>, it: &Rehearsal) -> Result<Answer, SimError> {
     let before = answers(machine, &it.reads)?;
     // Without a gas price only the value of a call has to be there.
     machine.relax(Leniency { funds: it.funded, ..CALL });

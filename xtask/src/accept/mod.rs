@@ -29,7 +29,9 @@ pub(crate) fn run(suite: &str, more: &[&str]) -> Outcome {
         "loop" => closed_loop::rows()?,
         "load" => load::rows()?,
         "faults" => return faults::run(more),
-        _ => return Err(vec![format!("no acceptance suite is named `{suite}`: loop, load, faults")]),
+        _ => {
+            return Err(vec![format!("no acceptance suite is named `{suite}`: loop, load, faults")]);
+        }
     };
     say(&format!("{:<58} {:<36} {:<28} pass", "check", "figure", "bar"));
     for it in &rows {

@@ -148,7 +148,8 @@ impl Side {
 /// The logs of `event` by `account` with their positions. A log of another shape counts: it is told of.
 fn logs<'t>(tx: &'t Tx, account: Address, event: &Signature) -> Vec<(u32, &'t Log)> {
     let topic = event.topic();
-    let hit = |it: &(u32, &Log)| it.1.address == account && it.1.data.topics().first() == Some(&topic);
+    let hit =
+        |it: &(u32, &Log)| it.1.address == account && it.1.data.topics().first() == Some(&topic);
     (0u32..).zip(&tx.logs).filter(|it| tx.succeeded && hit(it)).collect()
 }
 

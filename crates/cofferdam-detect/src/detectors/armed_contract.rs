@@ -248,12 +248,20 @@ mod tests {
         let funders = r#"funders = ["eip155:1:0x00000000000000000000000000000000000000f0"]"#;
         let paid = "block 1 time 0\n tx 0xe1 -> 0xf0\n native 1e18 from 0xf0 to 0xee\n";
         for (secs, code, expected) in [
-            (3_600, format!("{AA}63f04f2707"), expect![[r#"
+            (
+                3_600,
+                format!("{AA}63f04f2707"),
+                expect![[r#"
                 2 high armed-contract 0xaa $0.00: new code names 1 of its contracts and takes flash loans, its money is of unknown origin
-            "#]]),
-            (3_600, AA.to_owned(), expect![[r#"
+            "#]],
+            ),
+            (
+                3_600,
+                AA.to_owned(),
+                expect![[r#"
                 2 medium armed-contract 0xaa $0.00: new code names 1 of its contracts, its money is of unknown origin
-            "#]]),
+            "#]],
+            ),
             (200_000, AA.to_owned(), expect![[""]]),
         ] {
             let later = deploy(&code).replace("block 1", &format!("block 2 time {secs}"));

@@ -242,8 +242,7 @@ mod tests {
 
     #[test]
     fn without_an_origin_nothing_is_said_until_the_origin_chain_was_seen_far_enough() {
-        let (_, paid) =
-            ends(&sent(7, 1, 0xdd, 0), &paid(7, tokens(60_000, 6), 0xdd, 1_000_000));
+        let (_, paid) = ends(&sent(7, 1, 0xdd, 0), &paid(7, tokens(60_000, 6), 0xdd, 1_000_000));
         let needed = 1_000_000 - 1_800 + 60;
         assert_eq!(verdict(&paid, None, needed - 1), Verdict::Unknown);
         let Verdict::Wrong(it) = verdict(&paid, None, needed) else { panic!("unmatched") };
@@ -274,8 +273,11 @@ mod tests {
     fn hostile_logs_never_panic() {
         let mut it = paid(7, U256::ONE, 0xdd, 0);
         let event = keccak256("Paid(uint256)");
-        it.txs[0].logs[1] =
-            Log::new_unchecked(Address::with_last_byte(0xaa), vec![event], Bytes::from(vec![1; 31]));
+        it.txs[0].logs[1] = Log::new_unchecked(
+            Address::with_last_byte(0xaa),
+            vec![event],
+            Bytes::from(vec![1; 31]),
+        );
         assert_eq!(crossings(&it), vec![]);
     }
 }

@@ -94,7 +94,8 @@ impl Detector for Copycat {
         if cx.around.active.is_empty() || !tx.tracing.is_evidence() {
             return;
         }
-        let reached = tx.frames.iter().map(|it| it.to).find(|it| self.wards.position(*it).is_some());
+        let reached =
+            tx.frames.iter().map(|it| it.to).find(|it| self.wards.position(*it).is_some());
         let (Some(subject), Some(mine)) = (reached, Sketch::of_calls(tx)) else { return };
         if let Some(model) = self.model(cx, tx, &mine, |it| it.calls.as_slice()) {
             let what = ("what it calls", subject, Severity::Critical);
@@ -144,7 +145,8 @@ mod tests {
             format!("call {contract} 0xaa 0x010203{selector:02x}{amount:02x}\n")
         });
         let calls: String = calls.collect();
-        let code: String = (0_u8..120).map(|it| format!("60{amount:02x}{:02x}", it % 0x5f)).collect();
+        let code: String =
+            (0_u8..120).map(|it| format!("60{amount:02x}{:02x}", it % 0x5f)).collect();
         let text = format!(
             "block {block}\ntx {sender} -> {contract}\n{calls}create 0xec1 by {sender}\ndeploy {sender} 0xec1 0x{code}\n"
         );
@@ -152,7 +154,12 @@ mod tests {
     }
 
     fn told(rules: &mut RuleSet, it: &Observation) -> Vec<String> {
-        rules.observe(it).findings.into_iter().map(|it| format!("{} {}", it.severity, it.summary)).collect()
+        rules
+            .observe(it)
+            .findings
+            .into_iter()
+            .map(|it| format!("{} {}", it.severity, it.summary))
+            .collect()
     }
 
     #[test]

@@ -112,7 +112,8 @@ impl Governance {
     /// What governors and vote tokens say in `tx`, with the contract.
     fn said(&self, tx: &Tx) -> Vec<(Address, Event)> {
         let ours = |it: Address| {
-            let votes = |governor: &Governor| governor.votes.is_some_and(|token| token.address == it);
+            let votes =
+                |governor: &Governor| governor.votes.is_some_and(|token| token.address == it);
             self.governor(it).is_some() || self.settings.governors.iter().any(votes)
         };
         let logs = tx.logs.iter().filter(|it| tx.succeeded && ours(it.address));
@@ -179,7 +180,11 @@ impl Governance {
 
     /// Runs the payload past the detectors of harm and of control.
     fn judge(&mut self, cx: &Context<'_>, tx: &Tx, it: &Payload) -> Option<Finding> {
-        let reading = cx.observation.readings.get(&self.rehearsal(it))?;
+        let Some(reading) = cx.observation.readings.get(&self.rehearsal(it)) else {
+            let finding = self.finding(cx, tx, (it.governor, it.id, "payload"), Severity::High);
+            let summary = "what a proposal would do has not been tried".to_owned();
+            return Some(Finding { class: Class::Blind, llr_millinats: 0, summary, ..finding });
+        };
         let Answer::Rehearsed(done) = &reading.after else { return None };
         let eta = Timestamp::from_secs(it.eta(cx.observation.block.time.0 / 1_000));
         let harm = governance::worst(&mut self.judges, cx, it, (done, eta));
@@ -319,9 +324,10 @@ impl Governance {
 
 impl Detector for Governance {
     fn interests(&self) -> Vec<Interest> {
-        let accounts = self.settings.governors.iter().flat_map(|it| {
-            [Some(it.account), it.votes].into_iter().flatten().map(|it| it.address)
-        });
+        let accounts =
+            self.settings.governors.iter().flat_map(|it| {
+                [Some(it.account), it.votes].into_iter().flatten().map(|it| it.address)
+            });
         let accounts = accounts.map(Interest::Account);
         accounts.chain([Interest::EveryBlock]).collect()
     }
@@ -408,7 +414,6 @@ impl std::fmt::Debug for Governance {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use alloy_primitives::{Address, U256};
@@ -417,9 +422,7 @@ mod tests {
     use crate::{
         RuleSet,
         fixture::{VAULT, plan},
-        governance::tests::{
-            RULE, Value, block, drain, encode, log, proposal, rules, told, vault,
-        },
+        governance::tests::{RULE, Value, block, drain, encode, log, proposal, rules, told, vault},
     };
 
     #[test]
@@ -472,9 +475,7 @@ mod tests {
         let vote = [Value::Word(id), word(1), word(400), Value::Bytes(vec![])];
         let vote = log("VoteCast(address,uint256,uint8,uint256,string)", &[voter], encode(&vote));
         let done = log("ProposalExecuted(uint256)", &[], encode(&[Value::Word(id)]));
-        for (number, it) in
-            [(1, proposal(7, vault(), "pay()", &[])), (2, vote), (100_000, done)]
-        {
+        for (number, it) in [(1, proposal(7, vault(), "pay()", &[])), (2, vote), (100_000, done)] {
             let it = block(&rules, number, vec![it], &[], 1);
             assert_eq!(told(&mut rules, &it), vec![], "block {number}");
         }

@@ -127,7 +127,8 @@ impl OraclePrice {
         feeds.retain(|it| !elsewhere(&it.used, cx.chain));
         for feed in &feeds {
             let views = feed.references.iter().chain(&feed.updated);
-            if views.chain([&feed.used]).any(|it| it.decimals > DECIMALS || elsewhere(it, cx.chain)) {
+            if views.chain([&feed.used]).any(|it| it.decimals > DECIMALS || elsewhere(it, cx.chain))
+            {
                 return Err(BuildError::Unusable {
                     rule: cx.rule.id.clone(),
                     what: format!("`{}` has too many decimals or is on two chains", feed.name),
@@ -169,9 +170,10 @@ impl OraclePrice {
     fn jump(&self, cx: &Context<'_>, feed: &Feed, used: U256) -> Option<(u64, U256)> {
         let was = feed.used.price(cx, false)?;
         let moved = |before: U256, after: U256| ppm(before.abs_diff(after), before);
-        let followed = feed.references.iter().filter_map(|it| {
-            moved(it.price(cx, false)?, it.price(cx, true)?)
-        });
+        let followed = feed
+            .references
+            .iter()
+            .filter_map(|it| moved(it.price(cx, false)?, it.price(cx, true)?));
         let alone = moved(was, used)?.saturating_sub(followed.max().unwrap_or(0));
         (alone > feed.jump.0).then_some((alone, was))
     }
@@ -224,9 +226,10 @@ impl Detector for OraclePrice {
     }
 
     fn questions(&self) -> Vec<Question> {
-        let views = self.feeds.iter().flat_map(|it| {
-            it.references.iter().chain([&it.used]).chain(&it.updated)
-        });
+        let views = self
+            .feeds
+            .iter()
+            .flat_map(|it| it.references.iter().chain([&it.used]).chain(&it.updated));
         views.map(|it| Question { read: it.read(), touched: Vec::new() }).collect()
     }
 

@@ -55,8 +55,8 @@ impl PrivateOrder {
     fn reached(&self, cx: &Context<'_>, tx: &Tx) -> Option<Address> {
         let contract = tx.to.or(tx.created).filter(|it| !self.voice.is_ours(*it))?;
         let ours = |it: Address| self.voice.is_ours(it);
-        let new = tx.nonce <= self.settings.nonce_max
-            || suspicion::fresh_code(cx, tx, &[contract], ours);
+        let new =
+            tx.nonce <= self.settings.nonce_max || suspicion::fresh_code(cx, tx, &[contract], ours);
         if !new || !tx.tracing.is_evidence() {
             return None;
         }
@@ -78,7 +78,8 @@ impl Detector for PrivateOrder {
         let Some(ward) = self.wards.of(subject) else { return };
         let about = About { tx: Some(tx), entity: &ward.id, subject };
         out.push(Finding {
-            summary: "a newcomer's own contract called it in a transaction that was never public".into(),
+            summary: "a newcomer's own contract called it in a transaction that was never public"
+                .into(),
             evidence: vec![Evidence::new("earlier transactions of the sender", tx.nonce)],
             ..self.voice.finding(cx, about, Severity::Low, Class::Suspicion, group::SUSPICION)
         });

@@ -148,7 +148,10 @@ impl Detector for Probing {
             let about = About { tx: Some(tx), entity: &ward.id, subject: loss.subject };
             let (severity, class) = (Severity::Critical, Class::Damage);
             out.push(Finding {
-                summary: format!("a failed attempt would take {} with more gas or money", loss.value),
+                summary: format!(
+                    "a failed attempt would take {} with more gas or money",
+                    loss.value
+                ),
                 evidence: loss.evidence,
                 ..self.voice.finding(cx, about, severity, class, group::VALUE)
             });
@@ -233,7 +236,8 @@ mod tests {
             let (from, to) = (Address::with_last_byte(0xaa), Address::with_last_byte(0xee));
             let amount = U256::from(amount) * U256::from(10).pow(U256::from(18));
             let facts = vec![Fact::Transfer { token, from, to, amount }];
-            let tx = Tx { succeeded: true, facts, tracing: Tracing::Simulated, ..second.txs[0].clone() };
+            let tx =
+                Tx { succeeded: true, facts, tracing: Tracing::Simulated, ..second.txs[0].clone() };
             let readings = Readings::default();
             let after = Answer::Rehearsed(Box::new(Rehearsed { tx, readings }));
             let reading = Reading { before: Answer::Unavailable, after };

@@ -104,7 +104,11 @@ fn proposed(log: &Log) -> Option<Event> {
         let to = address(word(targets.rest, at)?)?;
         let value = word(values.rest, at)?;
         let signature = dynamic(signatures.rest, at)?;
-        Some(RehearsedCall { to, value, data: with_signature(&signature, dynamic(inputs.rest, at)?) })
+        Some(RehearsedCall {
+            to,
+            value,
+            data: with_signature(&signature, dynamic(inputs.rest, at)?),
+        })
     };
     let calls = (0..count).map(call).collect::<Option<Vec<_>>>()?;
     Some(Event::Proposed { id: data(log, 0)?.into(), proposer: address(data(log, 1)?)?, calls })

@@ -9,4 +9,3 @@ pub(crate) mod tests;
 pub(crate) use events::{Event, Events};
 pub(crate) use payload::{Payload, judges, worst};
 pub(crate) use seen::{Proposal, Seen};
-

@@ -4,7 +4,7 @@ use alloy_primitives::{Address, B256};
 use cofferdam_core::{
     Class, Finding, Observation, Severity, Stage, Timestamp, Tx,
     plan::{Plan, Rule},
-    read::{RehearsedCall, Rehearsed},
+    read::{Rehearsed, RehearsedCall},
 };
 
 use crate::{BuildCx, BuildError, Context, RuleSet};

@@ -32,7 +32,13 @@ pub(crate) fn rules() -> RuleSet {
 }
 
 /// A block with one transaction of these logs; rehearsals do `facts`, targets have code `code`.
-pub(crate) fn block(rules: &RuleSet, number: u64, logs: Vec<Log>, facts: &[Fact], code: u8) -> Observation {
+pub(crate) fn block(
+    rules: &RuleSet,
+    number: u64,
+    logs: Vec<Log>,
+    facts: &[Fact],
+    code: u8,
+) -> Observation {
     let mut it = parse(&format!("block {number}\n tx 0xee -> 0x60")).remove(0);
     it.txs[0].logs = logs;
     for read in rules.wanted(&it.txs) {
@@ -93,11 +99,8 @@ fn votes_of_a_flash_loan_are_critical_and_votes_come_by_lately_high() {
     assert_eq!(told(&mut rules, &it), [(Severity::Critical, text.into())]);
 
     let words = [0, 900].map(|it| Value::Word(U256::from(it)));
-    let mut gained = log(
-        "DelegateVotesChanged(address,uint256,uint256)",
-        &[U256::from(0xbb)],
-        encode(&words),
-    );
+    let mut gained =
+        log("DelegateVotesChanged(address,uint256,uint256)", &[U256::from(0xbb)], encode(&words));
     gained.address = asset;
     let it = block(&rules, 2, vec![gained], &[], 1);
     assert_eq!(told(&mut rules, &it), vec![]);

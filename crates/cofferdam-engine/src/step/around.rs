@@ -52,7 +52,8 @@ impl Step<'_> {
         };
         let hashes: Vec<_> = findings.iter().filter(harm).filter_map(|it| it.tx).collect();
         let engine = &*self.engine;
-        let mut memos = engine.state.chains.get(&block.chain.0).map_or(vec![], |it| old(it, &block));
+        let mut memos =
+            engine.state.chains.get(&block.chain.0).map_or(vec![], |it| old(it, &block));
         let shapes = match engine.rules.get(&block.chain) {
             Some(rules) if !hashes.is_empty() => rules.shapes(observation, &hashes),
             _ => Vec::new(),

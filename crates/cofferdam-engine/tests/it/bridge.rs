@@ -2,8 +2,7 @@
 
 use alloy_primitives::{Address, B256, Log, U256, keccak256};
 use cofferdam_core::{
-    BlockEnv, BlockRef, ChainId, Observation, Record, Severity, Stage, Timestamp, Tx,
-    record::Entry,
+    BlockEnv, BlockRef, ChainId, Observation, Record, Severity, Stage, Timestamp, Tx, record::Entry,
 };
 use cofferdam_engine::{Effect, Engine, Input, Limits};
 use proptest::prelude::*;
@@ -49,13 +48,7 @@ struct Run {
 
 impl Run {
     fn new() -> Self {
-        Self {
-            engine: engine(),
-            now: 0,
-            journal: vec![],
-            heads: [(0, B256::ZERO); 2],
-            branch: 0,
-        }
+        Self { engine: engine(), now: 0, journal: vec![], heads: [(0, B256::ZERO); 2], branch: 0 }
     }
 
     fn step(&mut self, input: Input) -> Vec<Effect> {
@@ -177,7 +170,8 @@ fn while_the_origin_lags_or_is_blind_nothing_is_said_and_then_the_truth_is() {
         run.block(FROM, 3_000, sent);
         assert_eq!(run.found(), Vec::<String>::new(), "not far enough yet");
         run.block(FROM, 4_946, &[]);
-        let expected: &[&str] = if forged { &["side to main: paid without an origin"] } else { &[] };
+        let expected: &[&str] =
+            if forged { &["side to main: paid without an origin"] } else { &[] };
         assert_eq!(run.found(), expected, "forged: {forged}");
     }
 }

@@ -63,9 +63,8 @@ fn plan() -> Option<String> {
     let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     let pairs = |origin: &str, destination: &str| {
         let list = json["tokenMapping"].as_array().expect("a list").iter();
-        let pair = list.map(|it| {
-            format!("{{ origin = {}, destination = {} }}", it[origin], it[destination])
-        });
+        let pair = list
+            .map(|it| format!("{{ origin = {}, destination = {} }}", it[origin], it[destination]));
         pair.collect::<Vec<_>>().join(", ")
     };
     let side = |chain: u64, account: &str| {
@@ -167,7 +166,12 @@ fn months_of_honest_withdrawals_raise_nothing_and_the_five_unmatched_ones_no_mor
     let (Some(plan), Some(mut events), Some(paid), Some(unmatched)) = (
         plan(),
         self::events(requests, MOONBEAM, 0xba, ["withdrawal_id", "origin_token"]),
-        self::events("nomad/eth_withdrawals.csv.zst", ETHEREUM, 0xaa, ["withdrawal_id", "dst_token"]),
+        self::events(
+            "nomad/eth_withdrawals.csv.zst",
+            ETHEREUM,
+            0xaa,
+            ["withdrawal_id", "dst_token"],
+        ),
         rows("nomad/eth_withdrawals_without_match.csv"),
     ) else {
         return;

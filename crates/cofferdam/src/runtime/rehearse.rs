@@ -16,10 +16,7 @@ const NEXT_BLOCK_SECONDS: u64 = 12;
 ///
 /// # Errors
 /// If state could not be had, in words.
-pub async fn rehearse(
-    observation: Observation,
-    states: &RpcStates,
-) -> Result<Observation, String> {
+pub async fn rehearse(observation: Observation, states: &RpcStates) -> Result<Observation, String> {
     let open = |(read, it): &(&StateRead, &Reading)| {
         matches!(read, StateRead::Rehearsal(_)) && it.after == Answer::Unavailable
     };
