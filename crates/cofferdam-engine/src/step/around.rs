@@ -48,7 +48,7 @@ impl Step<'_> {
     ) -> Vec<(String, Memo)> {
         let block = observation.block;
         let harm = |it: &&Finding| {
-            it.severity >= Severity::High && matches!(it.class, Class::Damage | Class::Control)
+            it.severity == Severity::Critical && matches!(it.class, Class::Damage | Class::Control)
         };
         let hashes: Vec<_> = findings.iter().filter(harm).filter_map(|it| it.tx).collect();
         let engine = &*self.engine;

@@ -4,6 +4,7 @@
 mod bid;
 mod bridge;
 mod common;
+mod copycat;
 mod engine;
 mod large_plan;
 mod nomad;
