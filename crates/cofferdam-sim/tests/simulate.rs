@@ -210,7 +210,7 @@ fn rehearse(state: &Snapshot, it: Rehearsal) -> Answer {
 fn a_rehearsal_tells_what_its_calls_would_do_together_and_leaves_everything_as_it_was() {
     let state = state();
     let slot = StateRead::Storage { address: COUNTER, slot: U256::ZERO };
-    let twice = rehearsal(ACTOR, &[(COUNTER, 0), (COUNTER, 0)], std::slice::from_ref(&slot));
+    let twice = rehearsal(ALICE, &[(COUNTER, 0), (COUNTER, 0)], std::slice::from_ref(&slot));
     let reads = [slot.clone(), StateRead::Rehearsal(Box::new(twice)), slot.clone()];
     let answers = with(&state, |on| answer_reads(&reads, on)).unwrap();
     let Answer::Rehearsed(done) = &answers[1] else { panic!("{:?}", answers[1]) };
@@ -219,7 +219,7 @@ fn a_rehearsal_tells_what_its_calls_would_do_together_and_leaves_everything_as_i
     let words = (reading.before.word(0), reading.after.word(0));
     assert_eq!(words, (Some(U256::ZERO), Some(U256::from(2))));
     let tx = &done.tx;
-    assert_eq!((tx.from, tx.to, tx.succeeded), (ACTOR, Some(COUNTER), true));
+    assert_eq!((tx.from, tx.to, tx.succeeded), (ALICE, Some(COUNTER), true));
     assert_eq!(tx.tracing, Tracing::Simulated);
     assert_eq!(tx.frames.iter().map(|it| it.parent).collect::<Vec<_>>(), [None, None]);
     let changes: Vec<_> = tx.diff.storage.iter().map(|it| (it.before, it.after)).collect();

@@ -30,7 +30,9 @@ pub(crate) fn run(suite: &str, more: &[&str]) -> Outcome {
         "load" => load::rows()?,
         "faults" => return faults::run(more),
         _ => {
-            return Err(vec![format!("no acceptance suite is named `{suite}`: loop, load, faults")]);
+            return Err(vec![format!(
+                "no acceptance suite is named `{suite}`: loop, load, faults"
+            )]);
         }
     };
     say(&format!("{:<58} {:<36} {:<28} pass", "check", "figure", "bar"));

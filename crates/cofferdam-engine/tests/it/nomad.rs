@@ -157,7 +157,9 @@ fn run(engine: &mut Engine, mut events: Vec<Happened>) -> Vec<cofferdam_core::Fi
 
 fn engine(plan: &str) -> Engine {
     let plan = toml::from_str(plan).expect("a plan");
-    Engine::new(plan, Limits::default()).expect("rules that build")
+    // A journal of months, kept without a snapshot.
+    let limits = Limits { snapshot_records: u64::MAX, ..Limits::default() };
+    Engine::new(plan, limits).expect("rules that build")
 }
 
 #[test]
