@@ -22,7 +22,8 @@ pub use variations::{Outcome, VariationLine, variations};
 pub use watcher::Orders;
 
 /// Detectors that mean nothing without settings of their own.
-const CONFIGURED: &[&str] = &["defence-health", "expression"];
+const CONFIGURED: &[&str] =
+    &["bridge", "defence-health", "expression", "governance", "oracle-price"];
 
 /// Why a replay cannot be run.
 #[derive(Debug, thiserror::Error)]
