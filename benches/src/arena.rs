@@ -91,6 +91,19 @@ impl Arena {
         Ok(self.stage.send(&step).await?.0)
     }
 
+    /// Makes a block dated now, or a second after the last one if that is later. Returns its height.
+    pub(crate) async fn mine(&self) -> Result<u64, Failure> {
+        let last = self.node.ask("eth_getBlockByNumber", json!(["latest", false])).await?;
+        let number = |it: &serde_json::Value| {
+            let digits = it.as_str().and_then(|it| it.strip_prefix("0x"));
+            digits.and_then(|it| u64::from_str_radix(it, 16).ok()).ok_or("not a number")
+        };
+        let time = (now().0 / 1_000).max(number(&last["timestamp"])? + 1);
+        self.node.ask("evm_setNextBlockTimestamp", json!([time])).await?;
+        self.node.ask("evm_mine", json!([])).await?;
+        Ok(number(&self.node.ask("eth_blockNumber", json!([])).await?)?)
+    }
+
     /// Whether a pool is paused at the head.
     pub(crate) async fn is_paused(&self, pool: usize) -> Result<bool, Failure> {
         let call = json!({ "to": self.address(&format!("pool-{pool}"))?, "data": "0x5c975abb" });
@@ -125,7 +138,7 @@ impl Arena {
         self.lay_plan(&folder, pools, rules, pending).await?;
         let launch = Launch::new(&program()?, &folder, &self.scenario, SEED);
         let defence = Defender::start(&launch).await?;
-        let height = self.node.mine(now()).await?;
+        let height = self.mine().await?;
         defence.saw(height).await?;
         Ok(defence)
     }

@@ -2,8 +2,8 @@
 //! 500 rules. Does memory stay flat, and does nothing queue up?
 //!
 //! The recorded blocks go round, each time with new numbers, times and hashes that link up. They arrive
-//! by a clock at twice the time that one takes at the beginning, whether the one before is done or not, so
-//! a program that slows down falls behind and it shows.
+//! by a clock at four times the time that one takes at the beginning, whether the one before is done or
+//! not, so a program that slows down falls behind and it shows.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -47,6 +47,10 @@ const DETECTORS: [&str; 10] = [
 ];
 /// Blocks before the clock begins: they set its pace, and windows and caches fill up.
 const WARM_UP: u64 = 300;
+/// How much longer than a block takes the next one is waited for, and the longest wait: a day fits into
+/// four minutes.
+const SLACK: f64 = 4.0;
+const PACE_MAX: Duration = Duration::from_millis(32);
 /// Memory is looked at every so many blocks.
 const SAMPLE_EVERY: u64 = 50;
 /// Bars: growth over the day in MiB, and of the lag in milliseconds.
@@ -203,7 +207,7 @@ async fn live(
     for number in 1..=WARM_UP + blocks {
         let block = &mut recorded[(number % count) as usize];
         if number == WARM_UP + 1 {
-            pace = Duration::from_secs_f64(median(&took) * 2.0 / 1e3);
+            pace = Duration::from_secs_f64(median(&took) * SLACK / 1e3).min(PACE_MAX);
             took.clear();
             clock = Instant::now();
         }

@@ -14,7 +14,7 @@ use std::{ops::Range, time::Duration};
 
 use alloy::sol_types::SolCall as _;
 use alloy_primitives::{Address, Bytes, aliases::U48, keccak256};
-use cofferdam::{drill::defender::Defender, runtime::now};
+use cofferdam::drill::defender::Defender;
 use cofferdam_act::{Authorisation, Scope};
 use tokio::runtime::Runtime;
 
@@ -36,6 +36,9 @@ const ATTACKS: usize = 100;
 const VIEM_ATTACKS: usize = 20;
 /// Attacks that are seen when they are mined.
 const MINED_ATTACKS: usize = 50;
+/// How long after a block the next attack comes, for everybody. Chains leave more between two blocks, and
+/// the program uses it: it has the state that it read last at hand again by then.
+const AFTER_BLOCK: Duration = Duration::from_millis(100);
 /// How long an answer may take before the run fails.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bars: times the floor, milliseconds at the 99th percentile seen pending, and seen mined.
@@ -215,6 +218,7 @@ impl Bout {
         pending: bool,
         works: bool,
     ) -> Result<(Duration, u64), Failure> {
+        tokio::time::sleep(AFTER_BLOCK).await;
         self.watch.forget();
         let attack = self.arena.send_attack(pool).await?;
         let late = || format!("nobody answered the attack on pool {pool}");
@@ -222,7 +226,7 @@ impl Bout {
             let seen = self.watch.pending(PATIENCE, |it| it.hash == attack).await;
             seen.ok_or("the node does not tell of the attack")?.0
         } else {
-            let height = self.arena.node.mine(now()).await?;
+            let height = self.arena.mine().await?;
             let seen = self.watch.head(PATIENCE, height).await;
             seen.ok_or("the node does not tell of its block")?
         };
@@ -233,7 +237,7 @@ impl Bout {
         if answer.to != self.guardian || call.a.actionId != action {
             return Err(format!("the answer to the attack on pool {pool} is no pause of it").into());
         }
-        let height = self.arena.node.mine(now()).await?;
+        let height = self.arena.mine().await?;
         if works && !self.arena.is_paused(pool).await? {
             return Err(format!("the pause of pool {pool} did not work").into());
         }

@@ -32,7 +32,7 @@ use crate::{
 /// Time between the attack and the block, in microseconds.
 const LEADS_US: [u64; 6] = [500, 1_000, 2_000, 5_000, 10_000, 50_000];
 /// Time between two blocks, in milliseconds, and how many attacks for each lead.
-const BLOCK_TIMES_MS: [(u64, usize); 3] = [(250, 20), (1_000, 10), (2_000, 6)];
+const BLOCK_TIMES_MS: [(u64, usize); 3] = [(250, 16), (1_000, 8), (2_000, 5)];
 /// Rules that the program has loaded.
 const RULES: usize = 1_000;
 /// How long the pause may take before the run fails.
