@@ -26,7 +26,7 @@ usage: cargo xtask <chore>
   accept loop                   run the acceptance lines of the closed loop and print the table
   accept load                   load a plan of a thousand detectors and print time and memory
   accept faults [--runs N]      break one thing after the other around the program and print the table
-  bench ID [--json]             measure beside the peers, in release, and judge against the bars
+  bench ID [--json] [--quick]   measure beside the peers, in release, and judge against the bars
   crosscheck risk               compare prices and Greeks with QuantLib and vollib (needs both from PyPI)
 ";
 
@@ -47,8 +47,7 @@ fn main() -> ExitCode {
         ["plants", word] => plants::run(word),
         ["crosscheck", what] => crosscheck::run(what),
         ["accept", suite, ref more @ ..] => accept::run(suite, more),
-        ["bench", id] => bench::run(id, false),
-        ["bench", id, "--json"] => bench::run(id, true),
+        ["bench", id, ref flags @ ..] => bench::run(id, flags),
         _ => Err(vec![USAGE.to_owned()]),
     };
     match outcome {

@@ -10,6 +10,7 @@ mod diff;
 pub mod enact;
 mod error;
 pub mod execute;
+mod heap;
 pub mod local;
 mod machine;
 mod overlay;

@@ -7,7 +7,7 @@ pub mod anvil;
 pub mod artifacts;
 pub mod catalogue;
 pub mod defence;
-mod defender;
+pub mod defender;
 pub mod faults;
 pub mod live;
 pub mod local;

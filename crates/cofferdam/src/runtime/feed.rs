@@ -22,7 +22,7 @@ use tokio::{
 
 use super::{
     chain_of, parent_of,
-    pending::{Ground, read_pending, simulate_pending},
+    pending::{Ground, foresee, foresee_reads},
     rehearse, retrace,
 };
 
@@ -89,6 +89,7 @@ pub(crate) fn start(source: RpcSource, kit: Kit) -> JoinSet<()> {
     let (pending, pending_out) = mpsc::channel(PENDING_WAITING_MAX);
     tasks.spawn(split(source, kit.clone(), blocks, pending));
     tasks.spawn(prepare_blocks(blocks_out, kit.clone()));
+    tasks.spawn(keep_warm(kit.clone()));
     let pending_out = Arc::new(tokio::sync::Mutex::new(pending_out));
     for _ in 0..PENDING_AT_ONCE {
         tasks.spawn(prepare_pending(pending_out.clone(), kit.clone()));
@@ -238,16 +239,30 @@ async fn prepare_pending(pending: Arc<tokio::sync::Mutex<mpsc::Receiver<Seen<Tx>
 async fn believe(tx: &Tx, kit: &mut Kit) -> Result<Option<Observation>, String> {
     let head = kit.head.borrow_and_update().clone();
     let Some(head) = head else { return Ok(None) };
-    let state = Arc::new(kit.states.at(head.block));
-    let ground = Ground { head: head.block, env: head.env, state };
-    let (on, first) = (ground.clone(), tx.clone());
-    let simulated = blocking(move || simulate_pending(&first, &on)).await?;
+    let state = kit.states.at_head(head.block);
+    let ground = Ground { head: head.block, env: head.env, state: Arc::new(state.clone()) };
+    let (on, at, first) = (ground.clone(), state.clone(), tx.clone());
+    let simulated = blocking(move || foresee(&first, &at, &on)).await?;
     let Some(observation) = simulated.map_err(|it| chain_of(&it))? else { return Ok(None) };
     let Some((mut observation, wanted)) = ask(observation, kit).await else { return Ok(None) };
     let again = tx.clone();
-    let read = blocking(move || read_pending(&again, &wanted, &ground)).await?;
+    let read = blocking(move || foresee_reads(&again, &wanted, &state, &ground)).await?;
     observation.readings = read.map_err(|it| chain_of(&it))?;
     Ok(Some(*observation))
+}
+
+/// At each new head, has the state at hand that pending simulations read. A failure costs the next
+/// simulation its requests, and is told by it.
+async fn keep_warm(mut kit: Kit) {
+    while kit.head.changed().await.is_ok() {
+        let head = kit.head.borrow_and_update().as_ref().map(|it| it.block);
+        let (Some(head), states) = (head, kit.states.clone()) else { continue };
+        match blocking(move || states.keep_warm(head)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::debug!(error = %chain_of(&error), "state is not kept warm"),
+            Err(error) => tracing::warn!(%error, "state is not kept warm"),
+        }
+    }
 }
 
 /// The EVM asks the node for state while it runs: off the async threads.

@@ -8,10 +8,15 @@ use cofferdam_core::{
     ports::{StateError, StateSource},
     read::{Readings, StateRead},
 };
+use cofferdam_observe::rpc::{Prefetch, RpcState};
 use cofferdam_sim::{On, Rules, SimError, next_block, simulate::simulate_after};
+
+use super::retrace::unavailable;
 
 /// Seconds after the head at which a pending transaction is simulated.
 const NEXT_BLOCK_SECONDS: u64 = 12;
+/// How often a simulation is repeated on what is known to learn what else it reads.
+const GUESSES_MAX: usize = 16;
 
 /// Where a pending transaction is simulated.
 #[derive(Clone)]
@@ -58,6 +63,52 @@ pub fn simulate_pending(tx: &Tx, ground: &Ground) -> Result<Option<Observation>,
     };
     observation.decode_facts();
     Ok(Some(observation))
+}
+
+/// As [`simulate_pending`] on the state at a node: what it does not know yet is asked for many parts at a
+/// time.
+///
+/// # Errors
+/// If the state source failed.
+pub(crate) fn foresee(
+    tx: &Tx,
+    state: &RpcState,
+    ground: &Ground,
+) -> Result<Option<Observation>, SimError> {
+    let ahead = Arc::new(state.prefetch());
+    ahead.hint(tx);
+    guess(&ahead, ground, |guessed| simulate_pending(tx, guessed))
+}
+
+/// As [`read_pending`]; see [`foresee`].
+///
+/// # Errors
+/// If the state source failed.
+pub(crate) fn foresee_reads(
+    tx: &Tx,
+    wanted: &[StateRead],
+    state: &RpcState,
+    ground: &Ground,
+) -> Result<Readings, SimError> {
+    guess(&Arc::new(state.prefetch()), ground, |guessed| read_pending(tx, wanted, guessed))
+}
+
+/// Works on what is known, fetches what was missing, and works again until nothing is. What comes of a
+/// guess is thrown away.
+fn guess<T>(
+    ahead: &Arc<Prefetch>,
+    ground: &Ground,
+    work: impl Fn(&Ground) -> Result<T, SimError>,
+) -> Result<T, SimError> {
+    ahead.fetch().map_err(unavailable)?;
+    let guessed = Ground { state: ahead.clone(), ..ground.clone() };
+    for _ in 0..GUESSES_MAX {
+        let done = work(&guessed);
+        if ahead.fetch().map_err(unavailable)? == 0 {
+            return done;
+        }
+    }
+    work(ground)
 }
 
 /// Answers `wanted` before and after `tx`.

@@ -55,7 +55,8 @@ fn execute(block: &Observation, parent: &RpcState) -> Result<Observation, SimErr
     reexecute_block(block, parent, &options).map(|it| it.observation)
 }
 
-fn unavailable(error: StateError) -> SimError {
+/// State that could not be had, as a simulation tells it.
+pub(super) fn unavailable(error: StateError) -> SimError {
     match error {
         StateError::Unavailable(cause) => SimError::Unavailable(cause),
         StateError::Missing => SimError::Unavailable(error.into()),
