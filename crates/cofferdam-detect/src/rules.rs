@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use alloy_primitives::Address;
 use cofferdam_core::{
     ChainId, Finding, Observation, Tx, evidence::Tracing, plan::Plan, read::StateRead, record::Memo,
 };
@@ -105,6 +106,11 @@ impl RuleSet {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
+    }
+
+    /// The accounts that the rules are indexed on, in no order.
+    pub fn accounts(&self) -> impl Iterator<Item = Address> {
+        self.index.accounts()
     }
 
     /// The state reads wanted for an observation with these transactions, sorted, each once.

@@ -2,7 +2,7 @@
 
 use alloy_primitives::B256;
 use cofferdam_core::{
-    AlertKind, BlockRef, ChainId, Finding, FindingId, IncidentId, Observation, Record, Severity,
+    AlertKind, BlockRef, ChainId, Evidence, FindingId, IncidentId, Observation, Record, Severity,
     Stage,
     incident::IncidentState,
     order::{Bid, Outcome},
@@ -268,7 +268,8 @@ impl Step<'_> {
         self.tell_incident(incident, Severity::High, AlertKind::Retracted, text);
     }
 
-    pub(super) fn on_pending(&mut self, observation: &Observation) {
+    /// `context` names the one that the transaction was simulated in, unless it is the next block.
+    pub(super) fn on_pending(&mut self, observation: &Observation, context: Option<&str>) {
         let chain = observation.block.chain;
         if self.engine.state.head(chain).is_none_or(|head| head.hash != observation.block.hash) {
             // Simulated on a head that is not ours any more: the caller simulates again.
@@ -285,9 +286,12 @@ impl Step<'_> {
         self.bid = bids.max_by_key(|it| it.max_priority_fee_per_gas);
         let Some(rules) = self.engine.rules.get_mut(&chain) else { return };
         let findings = rules.peek(observation);
-        self.on_findings(
-            findings.into_iter().map(|it| Finding { stage: Stage::Pending, ..it }).collect(),
-        );
+        let staged = findings.into_iter().map(|mut it| {
+            it.stage = Stage::Pending;
+            it.evidence.extend(context.map(|context| Evidence::new("context", context)));
+            it
+        });
+        self.on_findings(staged.collect());
     }
 
     pub(super) fn on_blind(&mut self, chain: ChainId, from: u64, because: String) {

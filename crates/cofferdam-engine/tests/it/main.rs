@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "a test may panic")]
 
 mod bid;
+mod chains;
 mod common;
 mod engine;
 mod outbox;
