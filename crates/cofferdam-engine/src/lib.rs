@@ -25,6 +25,7 @@ mod step;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use alloy_primitives::Address;
 use cofferdam_core::{
     Alert, AlertId, BlockRef, ChainId, Finding, IncidentId, Observation, OrderKey, Record,
     Timestamp,
@@ -50,6 +51,14 @@ pub enum Input {
     Block(Observation),
     /// A pending transaction, simulated on the head.
     Pending(Observation),
+    /// A pending transaction that was harmless in the next block, simulated in another context: its
+    /// code may tell a simulation from a block. What is found says in which context.
+    PendingElsewhere {
+        /// As for [`Input::Pending`].
+        observation: Observation,
+        /// The context, for people.
+        context: String,
+    },
     /// The operator or a signer said something.
     Command(Command),
     /// An order was handed to the network.
@@ -287,6 +296,11 @@ impl Engine {
         reads.sort();
         reads.dedup();
         reads
+    }
+
+    /// The accounts on `chain` that the rules are indexed on, in no order.
+    pub fn watched_accounts(&self, chain: ChainId) -> impl Iterator<Item = Address> {
+        self.rules.get(&chain).into_iter().flat_map(RuleSet::accounts)
     }
 
     /// What the engine knows: incidents, orders, cursors, blindness.

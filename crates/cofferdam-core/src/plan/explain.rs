@@ -59,12 +59,15 @@ fn watched_chains(plan: &Plan) -> String {
             count => format!("{count} nodes"),
         };
         let pending = if it.pending { ", pending transactions too" } else { "" };
+        let making = it
+            .sub_blocks
+            .map_or(String::new(), |every| format!(", and the block in the making every {every}"));
         let quorum = match it.quorum(false) {
             1 => String::new(),
             count => format!(", {count} of which vouch for what lasts"),
         };
         format!(
-            "{} through {nodes}{quorum}{pending}; final after {} blocks of {}; blind for {} pages",
+            "{} through {nodes}{quorum}{pending}{making}; final after {} blocks of {}; blind for {} pages",
             it.id, it.finality_blocks, it.block_time, it.blind_page_after
         )
     };

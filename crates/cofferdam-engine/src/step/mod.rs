@@ -40,7 +40,10 @@ pub(crate) fn step(engine: &mut Engine, now: Timestamp, input: Input) -> Vec<Eff
     it.take_up();
     match input {
         Input::Block(observation) => it.on_block(observation),
-        Input::Pending(observation) => it.on_pending(&observation),
+        Input::Pending(observation) => it.on_pending(&observation, None),
+        Input::PendingElsewhere { observation, context } => {
+            it.on_pending(&observation, Some(&context));
+        }
         Input::External(finding) => it.on_findings(vec![*finding]),
         Input::Blind { chain, from, because } => it.on_blind(chain, from, because),
         Input::Command(Command::Approve { key, by }) => it.on_approve(key, by),

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cofferdam_core::{
-    AlertKind, Class, Finding, IncidentId, OrderKey, Record, Severity, Stage, Timestamp, Usd,
+    AlertKind, ChainId, Class, Finding, IncidentId, OrderKey, Record, Severity, Stage, Timestamp,
+    Usd,
     incident::{Incident, IncidentState, Ledger, Verdict},
     order::{Order, Outcome},
-    plan::{Action, Autonomy, Mode, containment},
+    plan::{Action, Autonomy, Mode, Plan, containment},
 };
 use cofferdam_decide::{Case, Choice, PastOrder, Weighed, decide};
 
@@ -169,7 +170,10 @@ impl Step<'_> {
     }
 
     fn decide_incident(&mut self, id: IncidentId) {
-        let Some((ledger, choice)) = self.weigh(id) else { return };
+        if self.decide_by_chain(id) {
+            return;
+        }
+        let Some((ledger, choice)) = self.weigh(id, &self.engine.plan) else { return };
         let Some(incident) = self.engine.state.incidents.get(&id) else { return };
         if incident.ledger.as_ref().is_some_and(|it| same_decision(it, &ledger)) && choice.is_none()
         {
@@ -181,7 +185,36 @@ impl Step<'_> {
         }
     }
 
-    fn weigh(&self, id: IncidentId) -> Option<(Ledger, Option<Choice>)> {
+    /// An entity that can be contained on several chains gets one order on each, those under attack
+    /// first: what is stopped on one chain goes on on the others. `false` if nothing was ordered.
+    fn decide_by_chain(&mut self, id: IncidentId) -> bool {
+        let Some(incident) = self.engine.state.incidents.get(&id) else { return false };
+        let known = incident.findings.iter().filter_map(|it| self.engine.state.findings.get(it));
+        let mut chains: Vec<ChainId> = known.map(|it| it.finding.block.chain).collect();
+        let plan = &self.engine.plan;
+        let actions = plan.actions.iter().filter(|it| it.contains.contains(&incident.entity));
+        let reached: BTreeSet<ChainId> = actions.map(|it| it.call.chain()).collect();
+        if reached.len() < 2 {
+            return false;
+        }
+        chains.retain(|it| reached.contains(it));
+        chains.extend(reached);
+        let mut seen = BTreeSet::new();
+        chains.retain(|it| seen.insert(*it));
+        let mut ordered = false;
+        for chain in chains {
+            let mut plan = self.engine.plan.clone();
+            plan.actions.retain(|it| it.call.chain() == chain);
+            let Some((ledger, Some(choice))) = self.weigh(id, &plan) else { continue };
+            self.record(Record::Decided { incident: id, ledger });
+            self.intend(id, &choice);
+            ordered = true;
+        }
+        ordered
+    }
+
+    /// Weighs the actions of `plan`, which is ours or a part of it.
+    fn weigh(&self, id: IncidentId, plan: &Plan) -> Option<(Ledger, Option<Choice>)> {
         let state = &self.engine.state;
         let incident = state.incidents.get(&id).filter(|it| !closed(it.state))?;
         let entity = self.engine.plan.entity(&incident.entity)?;
@@ -199,7 +232,7 @@ impl Step<'_> {
         let held = incident.held.map(|it| (it, "read at the parent of its first block".to_owned()));
         Some(decide(&Case {
             now: self.now,
-            plan: &self.engine.plan,
+            plan,
             entity,
             holdings: held,
             findings: &findings,

@@ -3,6 +3,7 @@
 
 mod bid;
 mod bridge;
+mod chains;
 mod common;
 mod copycat;
 mod engine;

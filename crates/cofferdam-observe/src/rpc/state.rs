@@ -14,7 +14,7 @@ use std::{
 use alloy_primitives::{Address, B256, Bytes, U64, U256, keccak256};
 use cofferdam_core::{
     BlockRef,
-    ports::{AccountState, Boxed, Cause, SourceError, StateError, StateSource},
+    ports::{AccountState, Ahead, Boxed, Cause, SourceError, StateError, StateSource},
 };
 use lru::LruCache;
 use serde::de::DeserializeOwned;
@@ -253,6 +253,10 @@ impl StateSource for RpcState {
     /// Blocks the calling thread while a node is asked.
     fn block_hash(&self, number: u64) -> Result<B256, StateError> {
         self.ask(Question::BlockHash(number))?.hash()
+    }
+
+    fn ahead(&self) -> Option<Arc<dyn Ahead>> {
+        Some(Arc::new(self.prefetch()))
     }
 }
 

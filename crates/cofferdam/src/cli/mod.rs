@@ -12,6 +12,8 @@ mod readiness;
 mod replay;
 pub mod risk;
 mod run;
+#[cfg(test)]
+mod sub_blocks;
 mod wire;
 
 use std::{path::PathBuf, process::ExitCode};

@@ -15,6 +15,10 @@ use crate::{AccountId, ChainId};
 
 /// Longest name of a thing in a plan, in bytes.
 const NAME_BYTES_MAX: usize = 64;
+/// The shortest pause between two questions for the block in the making, in milliseconds.
+const SUB_BLOCKS_MIN_MS: u64 = 50;
+/// The most simulation an hour holds, in milliseconds.
+const SIMULATION_MAX_MS: u64 = 7_200_000;
 /// Longest title or reason, in characters.
 const TITLE_CHARS_MAX: usize = 200;
 
@@ -124,6 +128,19 @@ impl<'a> Check<'a> {
                 &path("reorg-blocks-max"),
                 positive,
                 "e.g. 64",
+            );
+            let asked = chain.sub_blocks.map_or(SUB_BLOCKS_MIN_MS, |it| it.0);
+            self.require(
+                (SUB_BLOCKS_MIN_MS..=chain.block_time.0.max(SUB_BLOCKS_MIN_MS)).contains(&asked),
+                &path("sub-blocks"),
+                "a block in the making is asked for several times per block, and not without pause",
+                "between `\"50ms\"` and the block time, e.g. `\"200ms\"`",
+            );
+            self.require(
+                chain.simulation_per_hour.0 <= SIMULATION_MAX_MS,
+                &path("simulation-per-hour"),
+                "there is no more time in an hour",
+                "at most `\"2h\"`: two are simulated at a time; e.g. `\"30m\"`",
             );
             let vouched = chain.witnesses_min.is_none_or(|it| it > 0);
             self.require(vouched, &path("witnesses-min"), positive, "e.g. 2");
