@@ -31,6 +31,7 @@ use cofferdam_core::{
     plan::Plan,
     read::StateRead,
 };
+use cofferdam_decide::Tables;
 use cofferdam_detect::{BuildError, RuleSet};
 
 pub use limits::Limits;
@@ -217,6 +218,8 @@ pub struct Engine {
     plan: Plan,
     limits: Limits,
     rules: BTreeMap<ChainId, RuleSet>,
+    /// Solved from the plan when it was loaded.
+    tables: Tables,
     state: State,
     /// When each order was last handed to the shell without an answer yet. Not lasting: after a
     /// restart an unanswered dispatch is simply repeated, which the order's key makes harmless.
@@ -252,6 +255,7 @@ impl Engine {
             rules.insert(chain, RuleSet::build(&plan, chain)?);
         }
         Ok(Self {
+            tables: Tables::of(&plan.decision),
             plan,
             limits,
             rules,

@@ -71,6 +71,7 @@ impl Step<'_> {
         self.on_findings(evaluation.findings);
         let witnesses = observation.witnesses;
         self.record(Record::BlockEvaluated { block, memos, witnesses });
+        self.advanced = Some(block.chain);
         self.finalise(block);
         self.ask_outcomes(block.chain);
         self.expire_pending();
