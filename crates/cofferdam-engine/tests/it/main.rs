@@ -4,6 +4,7 @@
 mod bid;
 mod common;
 mod engine;
+mod fading;
 mod outbox;
 mod quorum;
 mod reorg;
