@@ -33,6 +33,7 @@ use cofferdam_core::{
     plan::Plan,
     read::StateRead,
 };
+use cofferdam_decide::Tables;
 use cofferdam_detect::{
     BuildError, RuleSet,
     bridge::{self, Route},
@@ -232,6 +233,8 @@ pub struct Engine {
     rules: BTreeMap<ChainId, RuleSet>,
     /// The directions of the plan's bridges.
     routes: Vec<Route>,
+    /// Solved from the plan when it was loaded.
+    tables: Tables,
     state: State,
     /// When each order was last handed to the shell without an answer yet. Not lasting: after a
     /// restart an unanswered dispatch is simply repeated, which the order's key makes harmless.
@@ -268,6 +271,7 @@ impl Engine {
         }
         Ok(Self {
             routes: bridge::routes(&plan)?,
+            tables: Tables::of(&plan.decision),
             plan,
             limits,
             rules,

@@ -78,6 +78,7 @@ impl Step<'_> {
         let witnesses = observation.witnesses;
         self.record(Record::BlockEvaluated { block, memos, witnesses });
         self.judge_bridges(block.chain);
+        self.advanced = Some(block.chain);
         self.finalise(block);
         self.ask_outcomes(block.chain);
         self.expire_pending();

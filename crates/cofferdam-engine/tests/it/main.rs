@@ -7,6 +7,7 @@ mod chains;
 mod common;
 mod copycat;
 mod engine;
+mod fading;
 mod large_plan;
 mod nomad;
 mod outbox;

@@ -6,6 +6,7 @@
 pub mod anvil;
 pub mod artifacts;
 pub mod catalogue;
+pub mod compare;
 pub mod defence;
 pub mod defender;
 pub mod faults;
@@ -35,6 +36,7 @@ use cofferdam_engine::{Engine, Limits};
 use cofferdam_record::SqliteJournal;
 
 pub use catalogue::{CatalogueError, Drill};
+pub use compare::Comparison;
 pub use play::Played;
 pub use stage::StageError;
 pub use world::{World, WorldError};

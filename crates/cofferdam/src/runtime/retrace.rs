@@ -5,7 +5,10 @@
 
 use std::time::{Duration, Instant};
 
-use cofferdam_core::{Observation, ports::{Ahead as _, StateError};
+use cofferdam_core::{
+    Observation,
+    ports::{Ahead as _, StateError},
+};
 use cofferdam_observe::rpc::{RpcState, RpcStates};
 use cofferdam_sim::{ExecuteOptions, SimError, reexecute_block};
 

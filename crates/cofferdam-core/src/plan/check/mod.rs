@@ -228,6 +228,27 @@ impl<'a> Check<'a> {
             "a drain takes a block at least",
             "e.g. 10",
         );
+        let share = it.correlation.0 <= 1_000_000;
+        self.require(share, &path("correlation"), "a share is at most 100 %", "e.g. `\"50 %\"`");
+        let share = it.pre_emption.0 <= 1_000_000;
+        self.require(share, &path("pre-emption"), "a probability is at most 100 %", "");
+        for (field, given, hint) in [
+            ("prior-spread", it.prior_spread, "1 if the prior is known exactly, else e.g. 3"),
+            ("evidence-millisigma", it.evidence_millisigma, "e.g. 1500"),
+        ] {
+            self.require(given > 0, &path(field), "this is at least 1", hint);
+        }
+        let lead = it.preparation_blocks > 0;
+        let hint = "e.g. 10";
+        self.require(lead, &path("preparation-blocks"), "to prepare takes a block at least", hint);
+        let window = it.false_alarm_window.0 > 0;
+        let hint = "e.g. `\"90d\"`";
+        self.require(
+            window,
+            &path("false-alarm-window"),
+            "a budget over no time is no bound",
+            hint,
+        );
         let hint = "e.g. `\"1h\"`";
         self.require(it.memory.0 > 0, &path("memory"), "no evidence could count", hint);
     }
