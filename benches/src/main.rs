@@ -4,6 +4,7 @@
 mod cpu;
 mod g1;
 mod g11;
+mod g12;
 mod report;
 
 use std::process::ExitCode;
@@ -18,8 +19,9 @@ fn main() -> ExitCode {
     let outcome = match words[..] {
         ["g1"] => g1::run(),
         ["g11"] => g11::run(),
+        ["g12"] => g12::run(),
         ["g11-child", path] => g11::child(path),
-        _ => Err("usage: benches g1|g11".into()),
+        _ => Err("usage: benches g1|g11|g12".into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

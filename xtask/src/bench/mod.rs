@@ -11,6 +11,7 @@ use crate::{Outcome, fail, root, say};
 const BENCHES: &[(&str, &str)] = &[
     ("g1", "dispatch of logs to detectors: hash index, linear scan, forta-agent"),
     ("g11", "journal: our file and SQLite, raw write+fdatasync, redb"),
+    ("g12", "streaming detectors: half-space trees against river's on its Shuttle data"),
 ];
 
 /// Runs the benchmark `id`; `json` prints its report as one JSON object instead of a table.

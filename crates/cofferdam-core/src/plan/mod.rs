@@ -26,7 +26,7 @@ mod text;
 
 pub use asset_id::AssetId;
 pub use chain::Chain;
-pub use check::check;
+pub use check::{LEARNED, SHADOW_SECONDS_MIN, check};
 pub use error::{ERRORS_SHOWN_MAX, PlanError, PlanErrors};
 pub use explain::explain;
 pub use hash::hash;

@@ -10,6 +10,7 @@ mod empty_market;
 mod expression;
 mod flash_loan;
 mod forced_trade;
+mod learned_guard;
 mod outflow;
 mod pool_invariant;
 mod probing;
@@ -37,6 +38,7 @@ pub static DETECTORS: &[&Entry] = &[
     &expression::ENTRY,
     &flash_loan::ENTRY,
     &forced_trade::ENTRY,
+    &learned_guard::ENTRY,
     &outflow::ENTRY,
     &pool_invariant::ENTRY,
     &probing::ENTRY,

@@ -5,6 +5,7 @@
 
 mod benign;
 mod exploits;
+mod history;
 mod odd;
 mod variations;
 mod victims;
@@ -17,12 +18,13 @@ use serde::Serialize;
 
 pub use benign::{BlockLine, benign};
 pub use exploits::{CaseLine, exploits};
+pub use history::history;
 pub use odd::odd;
 pub use variations::{Outcome, VariationLine, variations};
 pub use watcher::Orders;
 
 /// Detectors that mean nothing without settings of their own.
-const CONFIGURED: &[&str] = &["defence-health", "expression"];
+const CONFIGURED: &[&str] = &["defence-health", "expression", "learned-guard"];
 
 /// Why a replay cannot be run.
 #[derive(Debug, thiserror::Error)]
