@@ -122,15 +122,9 @@ fn rows(path: &Path) -> Result<(Vec<Vec<f64>>, Vec<bool>), Failure> {
 }
 
 /// CPU nanoseconds per row, and the scores.
-fn ours(
-    rows: &[Vec<f64>],
-    trees: u32,
-    height: u32,
-    seed: u64,
-) -> Result<(f64, Vec<f64>), Failure> {
+fn ours(rows: &[Vec<f64>], trees: u32, height: u32, seed: u64) -> Result<(f64, Vec<f64>), Failure> {
     let width = rows.first().map_or(0, Vec::len);
-    let settings =
-        HalfSpaceSettings { width, trees, height, window: WINDOW, threshold: 1.0, seed };
+    let settings = HalfSpaceSettings { width, trees, height, window: WINDOW, threshold: 1.0, seed };
     let mut model = HalfSpaceTrees::new(settings)?;
     let mut scores = Vec::with_capacity(rows.len());
     let begun = thread_ns();

@@ -48,7 +48,10 @@ impl Learned {
             out.push('\n');
         };
         let (train, test) = self.transactions;
-        line(format!("# {train} transactions learned from, {test} later ones held out, {} could not be looked into.", self.unseen));
+        line(format!(
+            "# {train} transactions learned from, {test} later ones held out, {} could not be looked into.",
+            self.unseen
+        ));
         line(format!("# Bounds and paths together on the hold-out: {}.", phrase(&self.together)));
         line("[[rules]]".into());
         line(format!("id = {}", quoted(&format!("learned-{}", self.entity))));
@@ -59,7 +62,12 @@ impl Learned {
         line(format!("promoted = {}", it.promoted));
         line(format!("learned-from = {} # {}", it.learned_from, date(it.learned_from)));
         line(format!("learned-until = {} # {}", it.learned_until, date(it.learned_until)));
-        line(format!("expires = {} # {}, {} days on", it.expires, date(it.expires), options.valid_days));
+        line(format!(
+            "expires = {} # {}, {} days on",
+            it.expires,
+            date(it.expires),
+            options.valid_days
+        ));
         if let Some(paths) = &it.paths {
             line(format!("\n# Unknown paths: {}.", phrase(&paths.proof)));
             line("[rules.settings.paths]".into());
@@ -67,7 +75,12 @@ impl Learned {
         }
         for guard in &it.guards {
             let name = guard.invariant.name();
-            line(format!("\n# {} {name}: {}; {}.", guard.invariant.number(), guard.bound, phrase(&guard.proof)));
+            line(format!(
+                "\n# {} {name}: {}; {}.",
+                guard.invariant.number(),
+                guard.bound,
+                phrase(&guard.proof)
+            ));
             line("[[rules.settings.guards]]".into());
             table(guard, &mut line);
         }
@@ -79,19 +92,33 @@ impl Learned {
     }
 }
 
-/// The fields of a table, one a line, inner tables inline.
+/// The fields of a table, one a line: what it is first, what is known about it last.
 fn table(value: &impl Serialize, line: &mut dyn FnMut(String)) {
     // The types of this crate are tables of plain values; nothing of them cannot be written.
     let Ok(toml::Value::Table(fields)) = toml::Value::try_from(value) else { return };
-    for (key, value) in fields {
-        match value {
-            toml::Value::Array(list) if list.len() > 1 => {
-                line(format!("{key} = ["));
-                list.iter().for_each(|it| line(format!("    {it},")));
-                line("]".into());
-            }
-            value => line(format!("{key} = {value}")),
+    let rank = |key: &str| match key {
+        "invariant" | "metric" => 0,
+        "proof" => 2,
+        _ => 1,
+    };
+    let mut fields: Vec<_> = fields.into_iter().collect();
+    fields.sort_by_key(|it| rank(&it.0));
+    fields.iter().for_each(|(key, value)| line(format!("{key} = {}", inline(value))));
+}
+
+/// A value on one line, but for lists, which have a line for each of several items.
+fn inline(value: &toml::Value) -> String {
+    match value {
+        toml::Value::Array(list) if list.len() > 1 => {
+            let items: Vec<String> = list.iter().map(|it| format!("    {it},\n")).collect();
+            format!("[\n{}]", items.concat())
         }
+        toml::Value::Table(fields) => {
+            let field =
+                |(key, value): (&String, &toml::Value)| format!("{key} = {}", inline(value));
+            format!("{{ {} }}", fields.iter().map(field).collect::<Vec<_>>().join(", "))
+        }
+        value => value.to_string(),
     }
 }
 
@@ -114,7 +141,9 @@ fn phrase(proof: &Proof) -> String {
         Drift::None => ", no drift",
         Drift::Drifted => ", drifted",
     };
-    format!("{support} seen, {breaches} of {held_out} held out break it, false alarms at most {limit}{drift}")
+    format!(
+        "{support} seen, {breaches} of {held_out} held out break it, false alarms at most {limit}{drift}"
+    )
 }
 
 fn percent(ppm: u32) -> String {
@@ -134,7 +163,11 @@ pub fn report(fragment: &Fragment) -> String {
 fn write_rule(out: &mut String, rule: &Learned) -> std::fmt::Result {
     let (train, test) = rule.transactions;
     let (first, last) = rule.blocks;
-    writeln!(out, "{}: {train} transactions in {first} blocks, {test} in {last} held out", rule.entity)?;
+    writeln!(
+        out,
+        "{}: {train} transactions in {first} blocks, {test} in {last} held out",
+        rule.entity
+    )?;
     writeln!(
         out,
         "{:>3} {:<18} {:>6} {:>8} {:>8} {:>9} {:>12} {:<8}",
@@ -175,7 +208,8 @@ fn write_rule(out: &mut String, rule: &Learned) -> std::fmt::Result {
     writeln!(out, "together: {}", phrase(&rule.together))?;
     let mut reasons: std::collections::BTreeMap<String, u32> = Default::default();
     for it in &rule.rejected {
-        let why: String = it.why.chars().map(|it| if it.is_ascii_digit() { '#' } else { it }).collect();
+        let why: String =
+            it.why.chars().map(|it| if it.is_ascii_digit() { '#' } else { it }).collect();
         let mut words = why.replace("##", "#");
         while words.contains("##") {
             words = words.replace("##", "#");

@@ -380,12 +380,7 @@ fn spread(rows: &[Vec<f64>]) -> f64 {
 }
 
 /// Held-out transactions that break any bound or take an unknown path.
-fn together(
-    train: &[Block],
-    test: &[Block],
-    guards: &[Guard],
-    paths: Option<&PathGuard>,
-) -> Proof {
+fn together(train: &[Block], test: &[Block], guards: &[Guard], paths: Option<&PathGuard>) -> Proof {
     // Learned guards fit their invariants and stand once each.
     let guards = Guards::new(guards.to_vec()).unwrap_or_default();
     let (mut memory, mut seen, mut trials, mut breaches) = (Memory::default(), 0, 0, 0);

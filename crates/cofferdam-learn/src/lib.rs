@@ -23,8 +23,8 @@ pub mod stream;
 mod text;
 
 pub use fragment::{Fragment, report};
-pub use history::{BLOCKS_MIN, History, Learned, LearnError, Options, Rejected, learn};
-pub use metric::{STATE_BYTES_MAX, Measured, Metric, MetricGuard, measured};
+pub use history::{BLOCKS_MIN, History, LearnError, Learned, Options, Rejected, learn};
+pub use metric::{Measured, Metric, MetricGuard, STATE_BYTES_MAX, measured};
 pub use proof::{Drift, Proof};
 pub use sample::{Door, Entry, Flow, Sample, Subject, samples};
 pub use settings::Settings;

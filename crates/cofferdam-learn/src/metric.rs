@@ -22,7 +22,9 @@ pub(crate) const BLOCKS_MIN: usize = 50;
 pub(crate) const TAIL_BLOCKS_MIN: usize = 1_000;
 
 /// What is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Metric {
     /// Entries into the entity.
@@ -78,7 +80,12 @@ pub fn measured(subject: &Subject, samples: &[Sample]) -> Measured {
 
 impl Measured {
     /// The row of a metric; `None` if the subject has no such asset.
-    pub fn row(&self, subject: &Subject, metric: Metric, asset: Option<AssetId>) -> Option<Vec<f64>> {
+    pub fn row(
+        &self,
+        subject: &Subject,
+        metric: Metric,
+        asset: Option<AssetId>,
+    ) -> Option<Vec<f64>> {
         Some(match metric {
             Metric::Entries => vec![self.entries],
             Metric::Gas => vec![self.gas],

@@ -13,7 +13,10 @@ use cofferdam_core::{
     tx::{CallKind, Frame},
 };
 
-use crate::{path, text::{Pair, Selector}};
+use crate::{
+    path,
+    text::{Pair, Selector},
+};
 
 /// Words of calldata that are looked at.
 pub(crate) const WORDS_MAX: usize = 8;

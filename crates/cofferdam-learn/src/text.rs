@@ -56,7 +56,9 @@ impl FromStr for Selector {
         }
         let bytes = text.strip_prefix("0x").and_then(|it| hex::decode(it).ok());
         let bytes = bytes.and_then(|it| it.try_into().ok());
-        bytes.map(|it| Self(Some(it))).ok_or_else(|| TextError::new(text, "0x<8 hex digits> or none"))
+        bytes
+            .map(|it| Self(Some(it)))
+            .ok_or_else(|| TextError::new(text, "0x<8 hex digits> or none"))
     }
 }
 

@@ -45,10 +45,8 @@ fn the_moments_are_those_of_explicit_weights() {
 fn the_cumulative_sum_is_the_greatest_of_all_partial_sums() {
     let doc = reference();
     let mut model = Cusum::new(CusumSettings { k: 0.5, h: 1e8, warm_up: 100 }).unwrap();
-    let scores: Vec<f64> = floats(&doc["steady"])
-        .iter()
-        .filter_map(|x| model.step(&[*x]).unwrap().score)
-        .collect();
+    let scores: Vec<f64> =
+        floats(&doc["steady"]).iter().filter_map(|x| model.step(&[*x]).unwrap().score).collect();
     let want = floats(&doc["cusum"]);
     assert_eq!(scores.len(), want.len());
     scores.iter().zip(want).for_each(|(a, b)| near(*a, b, 1e-10));

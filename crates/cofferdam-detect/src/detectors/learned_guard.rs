@@ -141,7 +141,8 @@ impl LearnedGuard {
     fn look(&mut self, cx: &Context<'_>, sample: &Sample, out: &mut Vec<Finding>) {
         let Some(tx) = cx.observation.txs.get(sample.position) else { return };
         let breaches = self.guards.breaches(sample, &mut self.state.memory);
-        let path = self.paths.as_ref().and_then(|it| it.check(&sample.path).err().map(|text| (it, text)));
+        let path =
+            self.paths.as_ref().and_then(|it| it.check(&sample.path).err().map(|text| (it, text)));
         if breaches.is_empty() && path.is_none() {
             return;
         }
@@ -164,9 +165,11 @@ impl LearnedGuard {
             })
             .collect();
         evidence.extend(path.iter().map(|it| Evidence::new("call path never taken before", &it.1)));
-        let proofs = breaches.iter().map(|it| &it.guard.proof).chain(path.iter().map(|it| &it.0.proof));
+        let proofs =
+            breaches.iter().map(|it| &it.guard.proof).chain(path.iter().map(|it| &it.0.proof));
         let best = proofs.min_by_key(|it| it.false_alarms_ppm);
-        let subject = breaches.iter().find_map(|it| it.guard.contract.filter(|it| self.ward.owns(*it)));
+        let subject =
+            breaches.iter().find_map(|it| it.guard.contract.filter(|it| self.ward.owns(*it)));
         let subject = subject.or(sample.entries.first().map(|it| it.door.contract));
         let severity = if names.len() >= 2 { Severity::Medium } else { Severity::Low };
         let about = About {
@@ -195,7 +198,8 @@ impl LearnedGuard {
         self.state.models = self.models.iter().map(|it| it.state()).collect();
         let best = alarms.iter().map(|it| &it.0.proof).min_by_key(|it| it.false_alarms_ppm);
         let Some(best) = best else { return };
-        let text = |it: &(&MetricGuard, f64)| Evidence::new(it.0.title(), format!("score {:.3}", it.1));
+        let text =
+            |it: &(&MetricGuard, f64)| Evidence::new(it.0.title(), format!("score {:.3}", it.1));
         let subject = self.ward.accounts.first().copied().unwrap_or_default();
         let about = About { tx: None, entity: &self.ward.id, subject };
         out.push(Finding {
@@ -243,7 +247,13 @@ impl Detector for LearnedGuard {
                 let about = About { tx: None, entity: &self.ward.id, subject };
                 out.push(Finding {
                     summary: "learned guards have expired and are no longer looked at".into(),
-                    ..self.voice.finding(cx, about, Severity::Medium, Class::Defence, group::DEFENCE)
+                    ..self.voice.finding(
+                        cx,
+                        about,
+                        Severity::Medium,
+                        Class::Defence,
+                        group::DEFENCE,
+                    )
                 });
             }
             return;
@@ -303,14 +313,20 @@ mod tests {
     }
 
     fn guard(invariant: &str, place: &str, bound: &str) -> String {
-        format!("[[rules.settings.guards]]\ninvariant = \"{invariant}\"\n{place}\nbound = {bound}\n{PROOF}\n")
+        format!(
+            "[[rules.settings.guards]]\ninvariant = \"{invariant}\"\n{place}\nbound = {bound}\n{PROOF}\n"
+        )
     }
 
     #[test]
     fn more_sent_than_ever_through_a_contract_is_told_once_with_what_else_is_new() {
         let token = "0x0000000000000000000000000000000000000070";
         let guards = [
-            guard("only-eoa", &format!("contract = \"{AA}\"\nselector = \"0x01020304\""), "\"always\""),
+            guard(
+                "only-eoa",
+                &format!("contract = \"{AA}\"\nselector = \"0x01020304\""),
+                "\"always\"",
+            ),
             guard(
                 "token-out",
                 &format!("contract = \"{AA}\"\nasset = \"{token}\""),
@@ -377,7 +393,7 @@ mod tests {
                 call 0xec 0xaa 0x01020304 depth 1
         ";
         let silent = expect![[r#"
-            1 medium learned-guard 0x0 $0.00: call tree of a transaction is not evidence
+            1 medium blind 0xaa $0.00: re-execution lacked 3 state reads
         "#]];
         run(&guard("only-eoa", &place, "\"always\""), blocks, silent);
     }
@@ -418,7 +434,10 @@ mod tests {
         let plan = fixture::plan(&format!("{VAULT}\n{rule}"));
         let mut rules = RuleSet::build(&plan, cofferdam_core::ChainId(1)).expect("it builds");
         let block = "block 1\ntx 0xe1 -> 0xec\ncall 0xec 0xaa 0x01020304 depth 1";
-        let found = fixture::parse(block).iter().flat_map(|it| rules.observe(it).findings).collect::<Vec<_>>();
+        let found = fixture::parse(block)
+            .iter()
+            .flat_map(|it| rules.observe(it).findings)
+            .collect::<Vec<_>>();
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].class, cofferdam_core::Class::Suspicion, "novelty is no harm");
         found[0].llr_millinats
@@ -435,15 +454,21 @@ mod tests {
     #[test]
     fn a_rule_that_acts_or_is_about_two_entities_or_is_mangled_is_not_built() {
         let build = |rule: &str| {
-            let plan = fixture::plan(&format!("{VAULT}\n[[rules]]\nid = \"r\"\ndetector = \"learned-guard\"\n{rule}"));
-            RuleSet::build(&plan, cofferdam_core::ChainId(1)).map(|_| ()).map_err(|it| it.to_string())
+            let plan = fixture::plan(&format!(
+                "{VAULT}\n[[rules]]\nid = \"r\"\ndetector = \"learned-guard\"\n{rule}"
+            ));
+            RuleSet::build(&plan, cofferdam_core::ChainId(1))
+                .map(|_| ())
+                .map_err(|it| it.to_string())
         };
         let acts = build("mode = \"automatic\"").expect_err("it may not act");
         assert!(acts.contains("only once it is promoted"), "{acts}");
         let kind = guard("only-eoa", &format!("contract = \"{AA}\""), "{ at-most = \"1\" }");
         let kind = build(&format!("[rules.settings]\n{kind}")).expect_err("another kind");
         assert!(kind.contains("bound of another kind"), "{kind}");
-        let model = format!("[rules.settings]\n[[rules.settings.metrics]]\nmetric = \"gas\"\nmodel = \"{{}}\"\n{PROOF}");
+        let model = format!(
+            "[rules.settings]\n[[rules.settings.metrics]]\nmetric = \"gas\"\nmodel = \"{{}}\"\n{PROOF}"
+        );
         assert!(build(&model).is_err());
     }
 
@@ -458,10 +483,14 @@ mod tests {
         for it in [1.0, 2.0, 1.0, 2.0, 1.0, 2.0] {
             cofferdam_learn::stream::Model::step(&mut model, &[it]).expect("a finite value");
         }
-        let state = serde_json::to_string(&cofferdam_learn::stream::Model::state(&model)).expect("JSON");
-        let metric = format!("[[rules.settings.metrics]]\nmetric = \"entries\"\nmodel = '{state}'\n{PROOF}\n");
+        let state =
+            serde_json::to_string(&cofferdam_learn::stream::Model::state(&model)).expect("JSON");
+        let metric = format!(
+            "[[rules.settings.metrics]]\nmetric = \"entries\"\nmodel = '{state}'\n{PROOF}\n"
+        );
         let one = "call 0xec 0xaa 0x01020304 depth 1\n";
-        let blocks = format!("block 1\ntx 0xe1 -> 0xec\n{one}block 2\ntx 0xe1 -> 0xec\n{}", one.repeat(30));
+        let blocks =
+            format!("block 1\ntx 0xe1 -> 0xec\n{one}block 2\ntx 0xe1 -> 0xec\n{}", one.repeat(30));
         run(
             &metric,
             &blocks,

@@ -12,7 +12,10 @@ use cofferdam_core::plan::AssetId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Proof, Sample, text::{Pair, Selector, decimal}};
+use crate::{
+    Proof, Sample,
+    text::{Pair, Selector, decimal},
+};
 
 pub use invariant::{Category, Invariant, Unit};
 pub use measure::Memory;
@@ -221,9 +224,8 @@ impl Guards {
     /// The guards that a transaction broke, in the order of the invariants.
     pub fn breaches(&self, sample: &Sample, memory: &mut Memory) -> Vec<Breach<'_>> {
         let mut out: Vec<Breach<'_>> = Vec::new();
-        let remember = |invariant, place: &Place| {
-            self.by_place.contains_key(&(invariant, place.clone()))
-        };
+        let remember =
+            |invariant, place: &Place| self.by_place.contains_key(&(invariant, place.clone()));
         measure(sample, memory, &remember, &mut |invariant, place, value| {
             let guard = self.by_place.get(&(invariant, place));
             let Some(guard) = guard else { return };

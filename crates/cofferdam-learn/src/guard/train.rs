@@ -60,7 +60,9 @@ impl Tally {
                     self.numbers.push(f64::from(it));
                 }
             }
-            Value::Account(it) if self.accounts.len() <= MANAGERS_MAX => _ = self.accounts.insert(it),
+            Value::Account(it) if self.accounts.len() <= MANAGERS_MAX => {
+                _ = self.accounts.insert(it)
+            }
             Value::Account(_) => {}
             Value::Pairs(met) => {
                 self.pairs.extend(met.into_iter().take(PAIRS_MAX + 1));

@@ -18,7 +18,11 @@ use cofferdam_core::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Door, Proof, Subject, sample::{ENTRIES_MAX, enters}, text::Pair};
+use crate::{
+    Door, Proof, Subject,
+    sample::{ENTRIES_MAX, enters},
+    text::Pair,
+};
 use fold::fold;
 
 /// Longest path kept as text, in bytes; of a longer one the rest is a hash.

@@ -41,7 +41,10 @@ impl Ewma {
         let EwmaSettings { alpha, limit, .. } = self.settings;
         setting(alpha > 0.0 && alpha <= 1.0, "alpha", "(0, 1]")?;
         setting(limit.is_finite() && limit > 0.0, "limit", "(0, inf)")?;
-        fits(self.mean.is_finite() && self.variance.is_finite() && self.variance >= 0.0, "moments")?;
+        fits(
+            self.mean.is_finite() && self.variance.is_finite() && self.variance >= 0.0,
+            "moments",
+        )?;
         Ok(self)
     }
 

@@ -90,17 +90,23 @@ pub(crate) fn run(args: &LearnArgs, output: &Output) -> Result<ExitCode, CliErro
         }
     }
     if rules.is_empty() {
-        return Err(CliError::new("there is nothing to learn from")
-            .hint("the plan's entities need contracts on eip155:1 that the recorded blocks touch"));
+        return Err(CliError::new("there is nothing to learn from").hint(
+            "the plan's entities need contracts on eip155:1 that the recorded blocks touch",
+        ));
     }
     let fragment = Fragment::new(rules);
     let (toml, table) = (fragment.toml(&options), report(&fragment));
     let text = match &args.out {
         Some(path) => {
             std::fs::write(path, &toml).map_err(|it| CliError::io("write the fragment", it))?;
-            format!("{table}wrote {}: review it, put it into the plan, let it run in shadow\n", path.display())
+            format!(
+                "{table}wrote {}: review it, put it into the plan, let it run in shadow\n",
+                path.display()
+            )
         }
-        None => format!("{toml}\n{}", table.lines().map(|it| format!("# {it}\n")).collect::<String>()),
+        None => {
+            format!("{toml}\n{}", table.lines().map(|it| format!("# {it}\n")).collect::<String>())
+        }
     };
     let json = serde_json::json!({ "fragment": fragment, "toml": toml });
     output.result(&json, &text);

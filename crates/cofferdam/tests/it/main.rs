@@ -4,4 +4,5 @@
 mod cli;
 mod drills;
 mod faults;
+mod learn;
 mod replay;

@@ -82,9 +82,11 @@ mod tests {
     fn nothing_learned_may_act_before_it_is_promoted() {
         check("shadow", "", expect!["accepted"]);
         check("alert", "promoted = false", expect!["accepted"]);
-        let refused = || expect![[r#"
+        let refused = || {
+            expect![[r#"
             p:7:8: a learned guard acts only once it is promoted
-                hint: let it run in `shadow` or `alert` for 30 days, then set `promoted = true` and record the run under `shadow`"#]];
+                hint: let it run in `shadow` or `alert` for 30 days, then set `promoted = true` and record the run under `shadow`"#]]
+        };
         check("automatic", "promoted = false", refused());
         check("one-click", "", refused());
         check("automatic", "promoted = \"true\"", refused());
