@@ -170,7 +170,7 @@ fn write_rule(out: &mut String, rule: &Learned) -> std::fmt::Result {
     )?;
     writeln!(
         out,
-        "{:>3} {:<18} {:>6} {:>8} {:>8} {:>9} {:>12} {:<8}",
+        "{:>3} {:<18} {:>6} {:>8} {:>8} {:>9} {:>12} {}",
         "#", "guard", "places", "seen", "held out", "breaches", "false alarms", "drift"
     )?;
     let mut rows: Vec<(u8, String, Vec<Proof>)> = Vec::new();
@@ -183,9 +183,9 @@ fn write_rule(out: &mut String, rule: &Learned) -> std::fmt::Result {
     rows.extend(rule.settings.paths.iter().map(|it| (0, "call paths".into(), vec![it.proof])));
     for it in &rule.settings.metrics {
         let model = it.state().map_or("model", |it| it.name());
-        match rows.last_mut() {
-            Some(row) if row.1 == model => row.2.push(it.proof),
-            _ => rows.push((0, model.into(), vec![it.proof])),
+        match rows.iter_mut().find(|row| row.1 == model) {
+            Some(row) => row.2.push(it.proof),
+            None => rows.push((0, model.into(), vec![it.proof])),
         }
     }
     for (number, name, proofs) in rows {
@@ -196,7 +196,7 @@ fn write_rule(out: &mut String, rule: &Learned) -> std::fmt::Result {
         let number = if number == 0 { "-".into() } else { number.to_string() };
         writeln!(
             out,
-            "{number:>3} {name:<18} {:>6} {:>8} {:>8} {:>9} {:>12} {:<8}",
+            "{number:>3} {name:<18} {:>6} {:>8} {:>8} {:>9} {:>12} {}",
             proofs.len(),
             sum(|it| it.support),
             sum(|it| it.held_out),
