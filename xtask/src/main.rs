@@ -24,6 +24,7 @@ usage: cargo xtask <chore>
   drill --seed N                live one, with its story
   plants [WORD]                 plant each known bug in a scratch copy and expect to see it caught
   accept loop                   run the acceptance lines of the closed loop and print the table
+  accept load                   load a plan of a thousand detectors and print time and memory
   accept faults [--runs N]      break one thing after the other around the program and print the table
   bench ID [--json]             measure beside the peers, in release, and judge against the bars
   crosscheck risk               compare prices and Greeks with QuantLib and vollib (needs both from PyPI)

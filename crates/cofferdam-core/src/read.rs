@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use serde::{Deserialize, Serialize};
 
+use crate::Tx;
+
 /// One question about state. Asked at the block and at its parent (for a pending transaction:
 /// after and before its simulation).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -28,6 +30,48 @@ pub enum StateRead {
     Balance(Address),
     /// Hash of the code, zero if none.
     CodeHash(Address),
+    /// What calls would do that nobody has made yet. Only our own EVM can tell.
+    Rehearsal(Box<Rehearsal>),
+}
+
+/// Calls that may be made one day, to be tried on the state as it is, in one block.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Rehearsal {
+    /// Who makes them.
+    pub from: Address,
+    /// Time of that block in seconds since the Unix epoch …
+    pub time: u64,
+    /// … but not before this many seconds after the block that they are tried on.
+    pub after: u64,
+    /// Whether the caller is given the native value that it lacks.
+    pub funded: bool,
+    /// The calls in order, at most [`REHEARSED_CALLS_MAX`]; if one fails, none has an effect.
+    pub calls: Vec<RehearsedCall>,
+    /// What to read before the first and after the last of them; no rehearsals.
+    pub reads: Vec<StateRead>,
+}
+
+/// One call of a [`Rehearsal`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RehearsedCall {
+    /// The callee.
+    pub to: Address,
+    /// Native value in wei.
+    pub value: U256,
+    /// The calldata.
+    pub data: Bytes,
+}
+
+/// Calls of one [`Rehearsal`]; one with more is not tried.
+pub const REHEARSED_CALLS_MAX: usize = 64;
+
+/// What the calls of a [`Rehearsal`] would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rehearsed {
+    /// All of them as one simulated transaction without a hash: frames, logs, changes, facts.
+    pub tx: Tx,
+    /// The answers to [`Rehearsal::reads`].
+    pub readings: Readings,
 }
 
 /// The answer to one [`StateRead`].
@@ -38,6 +82,8 @@ pub enum Answer {
     Bytes(Bytes),
     /// The call reverted.
     Reverted,
+    /// What a rehearsal did.
+    Rehearsed(Box<Rehearsed>),
     /// State was not available: *incomplete*, to be treated as blind, never as zero.
     Unavailable,
 }

@@ -43,6 +43,11 @@ impl Asked {
         asked
     }
 
+    /// Every read, sorted.
+    pub(crate) fn reads(&self) -> &[StateRead] {
+        &self.reads
+    }
+
     /// The reads wanted for these transactions, sorted, each once.
     pub(crate) fn wanted(&self, txs: &[Tx]) -> Vec<StateRead> {
         let mut wanted = self.always.clone();
@@ -73,7 +78,11 @@ impl Asked {
         let lost: Vec<&StateRead> = observation
             .readings
             .iter()
-            .filter(|(_, it)| unknown(&it.before) || unknown(&it.after))
+            .filter(|(read, it)| {
+                // A rehearsal is tried on the present state alone.
+                let tried = matches!(read, StateRead::Rehearsal(_));
+                unknown(&it.after) || (unknown(&it.before) && !tried)
+            })
             .map(|(read, _)| read)
             .filter(|it| self.reads.binary_search(it).is_ok() || also.contains(*it))
             .collect();
@@ -82,6 +91,7 @@ impl Asked {
             StateRead::Call { to, .. } => *to,
             StateRead::Storage { address, .. } => *address,
             StateRead::Balance(address) | StateRead::CodeHash(address) => *address,
+            StateRead::Rehearsal(it) => it.calls.first().map_or(it.from, |it| it.to),
         };
         let block = observation.block;
         let evidence = lost.iter().take(LISTED_MAX).map(|it| Evidence::new("read", text(it)));
@@ -114,5 +124,6 @@ fn text(read: &StateRead) -> String {
         StateRead::Storage { address, slot } => format!("slot {slot:#x} of {address}"),
         StateRead::Balance(address) => format!("balance of {address}"),
         StateRead::CodeHash(address) => format!("code hash of {address}"),
+        StateRead::Rehearsal(it) => format!("{} calls by {}", it.calls.len(), it.from),
     }
 }

@@ -12,33 +12,40 @@
 
 #![cfg_attr(test, allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may panic"))]
 
+mod around;
 mod asked;
 mod balances;
 mod blind;
+pub mod bridge;
 mod calendar;
 mod detectors;
 mod expr;
 #[cfg(test)]
 mod fixture;
 mod flows;
+mod governance;
 mod guarded;
 mod index;
 mod loss;
 mod losses;
+mod names;
 mod pools;
 mod ratio;
 mod reads;
 mod reentry;
 mod report;
 mod rules;
+mod sketch;
 mod suspicion;
 mod watch;
 mod window;
 
+pub use around::{Around, Public};
 pub use detectors::DETECTORS;
 #[doc(hidden)]
 pub use index::Index;
 pub use rules::{EXTERNAL, Evaluation, RuleSet};
+pub use sketch::{Shape, Sketch};
 
 use alloy_primitives::{Address, B256};
 use cofferdam_core::{
@@ -47,6 +54,8 @@ use cofferdam_core::{
     read::StateRead,
     record::Memo,
 };
+
+use bridge::Crossing;
 
 /// State reads that one rule may ask for because of one transaction; the rest is not asked.
 pub const ASKED_PER_TX_MAX: usize = 256;
@@ -123,6 +132,16 @@ pub trait Detector: Send + std::fmt::Debug {
     /// Looks at one transaction that touches its interests.
     fn on_tx(&mut self, cx: &Context<'_>, tx: &Tx, out: &mut Vec<Finding>);
 
+    /// The ends of bridge messages in one transaction, for the engine to compare with the other chain.
+    fn crossings(&self, _cx: &Context<'_>, _tx: &Tx) -> Vec<Crossing> {
+        Vec::new()
+    }
+
+    /// What a transaction can be recognised by should somebody do the same.
+    fn shape(&self, _cx: &Context<'_>, _tx: &Tx) -> Option<Shape> {
+        None
+    }
+
     /// Looks at the whole observation after its transactions. Called if any transaction touched an
     /// interest, or always if it is interested in [`Interest::EveryBlock`].
     fn on_block(&mut self, _cx: &Context<'_>, _out: &mut Vec<Finding>) {}
@@ -167,6 +186,8 @@ pub struct Question {
 pub struct Context<'a> {
     /// The observation.
     pub observation: &'a Observation,
+    /// What is known besides.
+    pub around: &'a Around,
 }
 
 /// Why a detector could not be built.

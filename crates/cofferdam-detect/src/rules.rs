@@ -3,16 +3,25 @@
 //! **Invariant:** a transaction costs look-ups in proportion to what it touches, not to the number of
 //! rules, and a miss allocates nothing.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use alloy_primitives::B256;
 use cofferdam_core::{
     ChainId, Finding, Observation, Tx, evidence::Tracing, plan::Plan, read::StateRead, record::Memo,
 };
 
 use crate::{
-    ASKED_PER_TX_MAX, BuildCx, BuildError, Context, DETECTORS, Detector, Entry, Need, asked::Asked,
-    blind::Sight, index::Index,
+    ASKED_PER_TX_MAX, Around, BuildCx, BuildError, Context, Detector, Need, Shape,
+    asked::Asked,
+    blind::Sight,
+    bridge::{BRIDGE, Crossing},
+    index::Index,
+    names::find,
 };
+
+/// Rehearsals that one rule may ask for in one observation; each may cost the gas of several blocks. The rule
+/// misses the rest.
+const REHEARSALS_PER_RULE_MAX: usize = 8;
 
 /// Name of the rules that no detector of ours feeds: their findings come from outside, and the rule
 /// only says how far they may go.
@@ -25,6 +34,7 @@ pub struct RuleSet {
     names: HashMap<String, usize>,
     index: Index,
     asked: Asked,
+    around: Around,
     /// Counts transactions and observations; a rule marked with it was met already.
     stamp: u64,
     /// The rules of the transaction at hand, kept to save the allocation.
@@ -49,6 +59,8 @@ struct Running {
     /// What it is blind about if a transaction could not be traced; `None` if it needs no trace.
     sight: Option<Sight>,
     id: String,
+    /// Whether it reads the ends of bridge messages.
+    crosses: bool,
     /// Its state after building.
     built: Option<Memo>,
     /// Its state after the last observation that was kept.
@@ -67,7 +79,8 @@ impl RuleSet {
         for rule in plan.rules.iter().filter(|it| it.detector != EXTERNAL) {
             let entry = find(&rule.detector)?;
             let cx = BuildCx { rule, plan, chain };
-            if cx.entities().next().is_none() {
+            // A bridge is watched on both sides, whichever of them holds the entity.
+            if cx.entities().next().is_none() && rule.detector != BRIDGE {
                 continue;
             }
             let detector = (entry.build)(&cx)?;
@@ -79,6 +92,7 @@ impl RuleSet {
                 detector,
                 sight: traced.then(|| Sight::new(&cx)),
                 id: rule.id.clone(),
+                crosses: rule.detector == BRIDGE,
                 built: memo.clone(),
                 memo,
                 seen_tx: 0,
@@ -91,6 +105,7 @@ impl RuleSet {
             names,
             index: Index::new(&interests),
             asked: Asked::new(questions),
+            around: Around::default(),
             stamp: 0,
             matched: Vec::new(),
             called: Vec::new(),
@@ -107,17 +122,30 @@ impl RuleSet {
         self.rules.is_empty()
     }
 
+    /// The state reads that rules want whatever happens, sorted, each once.
+    pub(crate) fn reads(&self) -> &[StateRead] {
+        self.asked.reads()
+    }
+
     /// The state reads wanted for an observation with these transactions, sorted, each once.
     pub fn wanted(&self, txs: &[Tx]) -> Vec<StateRead> {
         let mut wanted = self.asked.wanted(txs);
         let known = wanted.len();
+        let mut tried: BTreeMap<u32, usize> = BTreeMap::new();
         for tx in txs {
             let mut met = Vec::new();
             self.index.matches(tx, |list| met.extend_from_slice(list));
             met.sort_unstable();
             met.dedup();
-            for rule in met.iter().filter_map(|at| self.rules.get(*at as usize)) {
-                wanted.extend(rule.detector.asks(tx).into_iter().take(ASKED_PER_TX_MAX));
+            for at in met {
+                let Some(rule) = self.rules.get(at as usize) else { continue };
+                let asked = rule.detector.asks(tx).into_iter().take(ASKED_PER_TX_MAX);
+                wanted.extend(asked.filter(|it| {
+                    let rehearsal = matches!(it, StateRead::Rehearsal(_));
+                    let count = tried.entry(at).or_default();
+                    *count += usize::from(rehearsal);
+                    !rehearsal || *count <= REHEARSALS_PER_RULE_MAX
+                }));
             }
         }
         if wanted.len() > known {
@@ -156,6 +184,31 @@ impl RuleSet {
         findings
     }
 
+    /// The ends of bridge messages in an observation, in order.
+    pub fn crossings(&self, observation: &Observation) -> Vec<Crossing> {
+        let cx = Context { observation, around: &self.around };
+        let bridges: Vec<&Running> = self.rules.iter().filter(|it| it.crosses).collect();
+        if bridges.is_empty() {
+            return Vec::new();
+        }
+        let txs = observation.txs.iter().filter(|it| !it.logs.is_empty());
+        txs.flat_map(|tx| bridges.iter().flat_map(move |it| it.detector.crossings(&cx, tx)))
+            .collect()
+    }
+
+    /// What the rules are told besides the observation.
+    pub fn around_mut(&mut self) -> &mut Around {
+        &mut self.around
+    }
+
+    /// What those of the transactions `hashes` can be recognised by that have a shape, if a rule asks.
+    pub fn shapes(&self, observation: &Observation, hashes: &[B256]) -> Vec<Shape> {
+        let cx = Context { observation, around: &self.around };
+        let txs = observation.txs.iter().filter(|it| hashes.contains(&it.hash));
+        let shape = |tx| self.rules.iter().find_map(|it| it.detector.shape(&cx, tx));
+        txs.filter_map(shape).collect()
+    }
+
     /// Gives a rule back an earlier state (`None`: as built). An unknown rule is ignored: the plan may
     /// have changed since the memo was written.
     pub fn recall(&mut self, rule: &str, memo: Option<&Memo>) {
@@ -167,7 +220,14 @@ impl RuleSet {
 
     /// Runs the rules over an observation and leaves in `called` those that were called, sorted.
     fn fold(&mut self, observation: &Observation) -> Vec<Finding> {
-        let cx = Context { observation };
+        let around = std::mem::take(&mut self.around);
+        let out = self.run(&Context { observation, around: &around });
+        self.around = around;
+        out
+    }
+
+    fn run(&mut self, cx: &Context<'_>) -> Vec<Finding> {
+        let observation = cx.observation;
         let mut out = Vec::new();
         self.called.clear();
         self.stamp += 1;
@@ -175,11 +235,11 @@ impl RuleSet {
         let mut asked = BTreeSet::new();
         for tx in &observation.txs {
             self.dispatch(tx, block);
-            self.report_blind(&cx, tx, &mut out);
+            self.report_blind(cx, tx, &mut out);
             for at in &self.matched {
                 if let Some(rule) = self.rules.get_mut(*at as usize) {
                     asked.extend(rule.detector.asks(tx).into_iter().take(ASKED_PER_TX_MAX));
-                    rule.detector.on_tx(&cx, tx, &mut out);
+                    rule.detector.on_tx(cx, tx, &mut out);
                 }
             }
         }
@@ -191,7 +251,7 @@ impl RuleSet {
         self.called.sort_unstable();
         for at in &self.called {
             if let Some(rule) = self.rules.get_mut(*at as usize) {
-                rule.detector.on_block(&cx, &mut out);
+                rule.detector.on_block(cx, &mut out);
             }
         }
         out.extend(self.asked.blind(observation, &asked));
@@ -244,38 +304,6 @@ impl Running {
             Err(_) => self.built.clone(),
         };
     }
-}
-
-fn find(id: &str) -> Result<&'static Entry, BuildError> {
-    let at = DETECTORS.binary_search_by(|it| it.meta.id.cmp(id));
-    match at.ok().and_then(|at| DETECTORS.get(at)) {
-        Some(entry) => Ok(entry),
-        None => Err(BuildError::Unknown { id: id.to_owned(), nearest: nearest(id) }),
-    }
-}
-
-/// The registered name with the fewest edits to `id`, if at most a third of it is edited.
-fn nearest(id: &str) -> Option<&'static str> {
-    let names = DETECTORS.iter().map(|it| (edits(id, it.meta.id), it.meta.id));
-    names.min().filter(|(edits, name)| *edits * 3 <= name.len()).map(|(_, name)| name)
-}
-
-/// Levenshtein distance over bytes.
-fn edits(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = i;
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-        let mut left = i + 1;
-        for (cell, y) in row.iter_mut().skip(1).zip(b.bytes()) {
-            let edited = (diagonal + usize::from(x != y)).min(left + 1).min(*cell + 1);
-            diagonal = std::mem::replace(cell, edited);
-            left = edited;
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]

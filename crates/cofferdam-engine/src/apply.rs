@@ -206,7 +206,12 @@ fn block_evaluated(
     let chain = state.chain_mut(block.chain);
     let mut undo = Vec::with_capacity(memos.len());
     for (key, memo) in memos {
-        undo.push((key.clone(), chain.memos.insert(key.clone(), memo.clone())));
+        // `Null` is the state after building: nothing to keep.
+        let before = match memo.is_null() {
+            true => chain.memos.remove(key),
+            false => chain.memos.insert(key.clone(), memo.clone()),
+        };
+        undo.push((key.clone(), before));
     }
     chain.resume_at = None;
     if chain.trail.is_empty() {

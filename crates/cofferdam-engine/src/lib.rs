@@ -13,6 +13,7 @@
 //! record is being written.
 
 mod apply;
+mod bridges;
 mod grounds;
 mod holdings;
 mod limits;
@@ -31,7 +32,10 @@ use cofferdam_core::{
     plan::Plan,
     read::StateRead,
 };
-use cofferdam_detect::{BuildError, RuleSet};
+use cofferdam_detect::{
+    BuildError, RuleSet,
+    bridge::{self, Route},
+};
 
 pub use limits::Limits;
 pub use outbox::{Delivery, Outbox, Outgoing, SinkState, Thread};
@@ -217,6 +221,8 @@ pub struct Engine {
     plan: Plan,
     limits: Limits,
     rules: BTreeMap<ChainId, RuleSet>,
+    /// The directions of the plan's bridges.
+    routes: Vec<Route>,
     state: State,
     /// When each order was last handed to the shell without an answer yet. Not lasting: after a
     /// restart an unanswered dispatch is simply repeated, which the order's key makes harmless.
@@ -252,6 +258,7 @@ impl Engine {
             rules.insert(chain, RuleSet::build(&plan, chain)?);
         }
         Ok(Self {
+            routes: bridge::routes(&plan)?,
             plan,
             limits,
             rules,
@@ -285,6 +292,11 @@ impl Engine {
     /// What the engine knows: incidents, orders, cursors, blindness.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// How many detectors it runs, over all chains.
+    pub fn detectors(&self) -> usize {
+        self.rules.values().map(RuleSet::len).sum()
     }
 
     /// The plan it runs.

@@ -49,7 +49,9 @@ pub(crate) fn answer<'a>(
         None => Ok(None),
         Some(Answer::Bytes(bytes)) => Ok(Some(Reader { bytes, what: what.to_owned() })),
         Some(Answer::Reverted) => Err(AdapterError::Reverted { what: what.to_owned() }),
-        Some(Answer::Unavailable) => Err(AdapterError::Unavailable { what: what.to_owned() }),
+        Some(Answer::Unavailable | Answer::Rehearsed(_)) => {
+            Err(AdapterError::Unavailable { what: what.to_owned() })
+        }
     }
 }
 

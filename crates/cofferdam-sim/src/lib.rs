@@ -15,6 +15,7 @@ mod machine;
 mod overlay;
 mod raw;
 mod receipts;
+mod rehearse;
 pub mod rules;
 pub mod simulate;
 mod tracer;

@@ -32,6 +32,7 @@ const PRECOMPILE_LAST: u64 = 0x11;
 const PRECOMPILE_P256: u64 = 0x100;
 
 /// State source plus effects.
+#[derive(Clone)]
 pub(crate) struct Overlay<'a> {
     base: &'a dyn StateSource,
     accounts: AddressMap<Cached>,

@@ -17,6 +17,7 @@ use crate::{
     SimError,
     execute::fill,
     machine::{Leniency, Machine, NotRun, Watch},
+    rehearse::rehearse,
     rules::Rules,
 };
 
@@ -183,8 +184,10 @@ fn answer<'a, I: Watch<'a>>(
     machine: &mut Machine<'a, I>,
     read: &StateRead,
 ) -> Result<Answer, SimError> {
-    if let StateRead::Call { to, data } = read {
-        return call(machine, *to, data);
+    match read {
+        StateRead::Call { to, data } => return call(machine, *to, data),
+        StateRead::Rehearsal(it) => return rehearse(machine, it),
+        _ => {}
     }
     let overlay = machine.overlay();
     overlay.take_missing();
@@ -202,7 +205,7 @@ fn answer<'a, I: Watch<'a>>(
             let hash = info.map(|it| it.code_hash).filter(|it| *it != KECCAK256_EMPTY);
             Answer::of_hash(hash.unwrap_or_default())
         }
-        StateRead::Call { .. } => Answer::Unavailable,
+        StateRead::Call { .. } | StateRead::Rehearsal(_) => Answer::Unavailable,
     };
     Ok(if overlay.take_missing().is_empty() { found } else { Answer::Unavailable })
 }

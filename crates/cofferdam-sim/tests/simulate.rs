@@ -7,7 +7,7 @@ use cofferdam_core::{
     ChainId, Tx,
     evidence::{MissingRead, Tracing},
     ports::Call,
-    read::{Answer, StateRead},
+    read::{Answer, Rehearsal, RehearsedCall, StateRead},
     snapshot::Snapshot,
     tx::CallKind,
 };
@@ -189,4 +189,73 @@ fn the_parents_hash_is_kept_by_the_system_contract() {
     let read = StateRead::Storage { address: history, slot };
     let answers = chain.read_at(&block.block, &[read]).unwrap();
     assert_eq!(answers, [Answer::of_hash(parent.hash)]);
+}
+
+fn rehearsal(from: Address, calls: &[(Address, u64)], reads: &[StateRead]) -> Rehearsal {
+    let call = |it: &(Address, u64)| RehearsedCall {
+        to: it.0,
+        value: U256::from(it.1),
+        data: Bytes::new(),
+    };
+    let calls = calls.iter().map(call).collect();
+    Rehearsal { from, time: 0, after: 0, funded: false, calls, reads: reads.to_vec() }
+}
+
+fn rehearse(state: &Snapshot, it: Rehearsal) -> Answer {
+    let reads = [StateRead::Rehearsal(Box::new(it))];
+    with(state, |on| answer_reads(&reads, on)).unwrap().remove(0)
+}
+
+#[test]
+fn a_rehearsal_tells_what_its_calls_would_do_together_and_leaves_everything_as_it_was() {
+    let state = state();
+    let slot = StateRead::Storage { address: COUNTER, slot: U256::ZERO };
+    let twice = rehearsal(ALICE, &[(COUNTER, 0), (COUNTER, 0)], std::slice::from_ref(&slot));
+    let reads = [slot.clone(), StateRead::Rehearsal(Box::new(twice)), slot.clone()];
+    let answers = with(&state, |on| answer_reads(&reads, on)).unwrap();
+    let Answer::Rehearsed(done) = &answers[1] else { panic!("{:?}", answers[1]) };
+    assert_eq!((&answers[0], &answers[2]), (&Answer::of(U256::ZERO), &Answer::of(U256::ZERO)));
+    let reading = done.readings.get(&slot).unwrap();
+    let words = (reading.before.word(0), reading.after.word(0));
+    assert_eq!(words, (Some(U256::ZERO), Some(U256::from(2))));
+    let tx = &done.tx;
+    assert_eq!((tx.from, tx.to, tx.succeeded), (ALICE, Some(COUNTER), true));
+    assert_eq!(tx.tracing, Tracing::Simulated);
+    assert_eq!(tx.frames.iter().map(|it| it.parent).collect::<Vec<_>>(), [None, None]);
+    let changes: Vec<_> = tx.diff.storage.iter().map(|it| (it.before, it.after)).collect();
+    assert_eq!(changes, [(U256::ZERO, U256::from(2))], "net over both calls");
+}
+
+#[test]
+fn a_rehearsal_is_at_its_time_and_never_before_the_block() {
+    let mut state = state();
+    // TIMESTAMP into slot 0.
+    state.add_fresh(ACTOR, U256::ZERO, hex!("425f5500").into());
+    let at = |time: u64, after: u64| {
+        let it = Rehearsal { time, after, ..rehearsal(ALICE, &[(ACTOR, 0)], &[]) };
+        let Answer::Rehearsed(done) = rehearse(&state, it) else { panic!("rehearsed") };
+        done.tx.diff.storage[0].after
+    };
+    let now = at(0, 0);
+    assert_eq!(at(0, 86_400), now + U256::from(86_400));
+    assert_eq!(at(9_999_999_999, 86_400), U256::from(9_999_999_999_u64));
+}
+
+#[test]
+fn a_rehearsal_that_fails_lacks_state_or_is_none_says_so() {
+    let mut state = state();
+    state.add_fresh(ACTOR, U256::ZERO, Bytes::new());
+    let failing = rehearsal(ALICE, &[(COUNTER, 0), (REVERTER, 0)], &[]);
+    assert_eq!(rehearse(&state, failing), Answer::Reverted, "one fails, none has an effect");
+    let poor = rehearsal(ACTOR, &[(ALICE, 5)], &[]);
+    assert_eq!(rehearse(&state, poor.clone()), Answer::Reverted, "it lacks the money");
+    let rich = rehearse(&state, Rehearsal { funded: true, ..poor });
+    assert!(matches!(rich, Answer::Rehearsed(it) if it.tx.succeeded));
+    let nested = StateRead::Rehearsal(Box::new(rehearsal(ALICE, &[(COUNTER, 0)], &[])));
+    let nested = rehearsal(ALICE, &[(COUNTER, 0)], &[nested]);
+    assert_eq!(rehearse(&state, nested), Answer::Unavailable);
+    assert_eq!(rehearse(&state, rehearsal(ALICE, &[], &[])), Answer::Unavailable);
+    state.account_mut(COUNTER).complete = false;
+    let blind = rehearsal(ALICE, &[(COUNTER, 0)], &[]);
+    assert_eq!(rehearse(&state, blind), Answer::Unavailable);
 }

@@ -3,6 +3,7 @@
 
 mod closed_loop;
 mod faults;
+mod load;
 
 use std::process::Command;
 
@@ -26,8 +27,13 @@ pub(crate) struct Row {
 pub(crate) fn run(suite: &str, more: &[&str]) -> Outcome {
     let rows = match suite {
         "loop" => closed_loop::rows()?,
+        "load" => load::rows()?,
         "faults" => return faults::run(more),
-        _ => return Err(vec![format!("no acceptance suite is named `{suite}`: loop, faults")]),
+        _ => {
+            return Err(vec![format!(
+                "no acceptance suite is named `{suite}`: loop, load, faults"
+            )]);
+        }
     };
     say(&format!("{:<58} {:<36} {:<28} pass", "check", "figure", "bar"));
     for it in &rows {

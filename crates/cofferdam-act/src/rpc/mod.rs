@@ -222,6 +222,8 @@ impl RpcBroadcaster {
                 };
                 code.map_or(Answer::Unavailable, |it| Answer::of_hash(hash(it)))
             }
+            // No node hands back what a call that nobody made would do.
+            StateRead::Rehearsal(_) => Answer::Unavailable,
         }
     }
 

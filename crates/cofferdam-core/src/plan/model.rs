@@ -6,7 +6,7 @@ use alloy_primitives::{Address, B256};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AssetId, BasisPoints, Chain, DurationText, Notifier, Relayer, UsdText, WeiText};
+use super::{AssetId, BasisPoints, Chain, DurationText, Feed, Notifier, Relayer, UsdText, WeiText};
 use crate::{AccountId, ChainId, Stage};
 
 /// The response plan.
@@ -35,6 +35,9 @@ pub struct Plan {
     /// Who is told, and how.
     #[serde(default)]
     pub notifiers: Vec<Notifier>,
+    /// Findings that other programs make.
+    #[serde(default)]
+    pub feeds: Vec<Feed>,
     /// How findings become a decision.
     #[serde(default)]
     pub decision: Decision,

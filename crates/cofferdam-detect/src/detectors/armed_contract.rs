@@ -1,16 +1,17 @@
 //! S07: somebody deployed code that names an entity's contracts. The page beside this file says how and with which limits.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, map::AddressSet};
 use cofferdam_core::{
-    AccountId, Class, Fact, Finding, Severity, Tx, finding::Evidence, tx::CallKind,
+    AccountId, Class, Fact, Finding, Severity, Tx, finding::Evidence, plan::DurationText,
+    record::Memo, tx::CallKind,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
-    BuildCx, BuildError, Context, Detector, Entry, Interest, Meta, Need,
+    BuildCx, BuildError, Context, Detector, Entry, Interest, MemoError, Meta, Need,
     report::{About, Voice, group},
     suspicion::{CALLBACKS, is_service},
     watch::Wards,
@@ -28,6 +29,9 @@ pub(crate) static ENTRY: Entry = Entry {
     schema: || schemars::schema_for!(Settings),
 };
 
+/// Accounts remembered that a funder paid; the one paid longest ago is forgotten first.
+const FUNDED_MAX: usize = 512;
+
 /// First and last opcode that push a constant.
 const PUSHES: std::ops::RangeInclusive<u8> = 0x60..=0x7f;
 
@@ -39,11 +43,20 @@ struct Settings {
     deployers: Vec<AccountId>,
     /// Names of the entity's contracts in one code from which on it is told without a borrower's callback.
     names: usize,
+    /// Accounts that pay out money of unknown origin: mixers, instant swaps, bridges.
+    funders: Vec<AccountId>,
+    /// How long money of theirs marks whom it was paid to.
+    funded_within: DurationText,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { deployers: Vec::new(), names: 2 }
+        Self {
+            deployers: Vec::new(),
+            names: 2,
+            funders: Vec::new(),
+            funded_within: DurationText(48 * 3_600_000),
+        }
     }
 }
 
@@ -52,6 +65,9 @@ struct Armed {
     voice: Voice,
     settings: Settings,
     wards: Wards,
+    funders: AddressSet,
+    /// Whom a funder paid, and when, in milliseconds.
+    funded: BTreeMap<Address, u64>,
 }
 
 /// What a piece of code names.
@@ -65,7 +81,10 @@ struct Names {
 impl Armed {
     fn new(cx: &BuildCx<'_>) -> Result<Self, BuildError> {
         let voice = Voice::new("armed-contract", cx);
-        Ok(Self { voice, settings: cx.settings()?, wards: Wards::new(cx) })
+        let settings: Settings = cx.settings()?;
+        let here = settings.funders.iter().filter(|it| it.chain == cx.chain);
+        let funders = here.map(|it| it.address).collect();
+        Ok(Self { voice, settings, wards: Wards::new(cx), funders, funded: BTreeMap::new() })
     }
 
     fn is_known(&self, account: Address) -> bool {
@@ -91,6 +110,22 @@ impl Armed {
         names
     }
 
+    /// Remembers whom funders paid.
+    fn follow(&mut self, tx: &Tx, now: u64) {
+        for fact in &tx.facts {
+            if let Fact::NativeTransfer { from, to, .. } = fact
+                && self.funders.contains(from)
+                && !self.is_known(*to)
+            {
+                self.funded.insert(*to, now);
+            }
+        }
+        while self.funded.len() > FUNDED_MAX {
+            let first = self.funded.iter().min_by_key(|it| it.1).map(|it| *it.0);
+            first.and_then(|it| self.funded.remove(&it));
+        }
+    }
+
     fn look(&self, cx: &Context<'_>, tx: &Tx, out: &mut Vec<Finding>) {
         let created = tx.calls().filter(|it| it.kind == CallKind::Create);
         for frame in created {
@@ -101,13 +136,24 @@ impl Armed {
             }
             let Names { accounts, borrows } = self.names(&frame.output);
             let Some(subject) = accounts.first().copied() else { continue };
-            if !borrows && accounts.len() < self.settings.names {
+            let known = accounts.len() >= self.settings.names || self.funded.contains_key(&tx.from);
+            if !borrows && !known {
                 continue;
             }
             let Some(ward) = self.wards.of(subject) else { continue };
-            let severity = if borrows { Severity::Medium } else { Severity::Low };
+            let funded = self.funded.contains_key(&tx.from);
+            let severity = match (borrows, funded) {
+                (true, true) => Severity::High,
+                (false, false) => Severity::Low,
+                _ => Severity::Medium,
+            };
             let about = About { tx: Some(tx), entity: &ward.id, subject };
-            let how = if borrows { " and takes flash loans" } else { "" };
+            let how = match (borrows, funded) {
+                (true, true) => " and takes flash loans, its money is of unknown origin",
+                (true, false) => " and takes flash loans",
+                (false, true) => ", its money is of unknown origin",
+                (false, false) => "",
+            };
             let mut finding =
                 self.voice.finding(cx, about, severity, Class::Suspicion, group::SUSPICION);
             finding.actors.push(frame.to);
@@ -131,11 +177,29 @@ impl Detector for Armed {
     fn on_tx(&mut self, _: &Context<'_>, _: &Tx, _: &mut Vec<Finding>) {}
 
     fn on_block(&mut self, cx: &Context<'_>, out: &mut Vec<Finding>) {
+        let now = cx.observation.block.time.0;
+        let oldest = now.saturating_sub(self.settings.funded_within.0);
+        self.funded.retain(|_, it| *it >= oldest);
         for tx in &cx.observation.txs {
+            if !self.funders.is_empty() {
+                self.follow(tx, now);
+            }
             if tx.tracing.is_evidence() && !is_service(tx) && !self.is_known(tx.from) {
                 self.look(cx, tx, out);
             }
         }
+    }
+
+    fn memo(&self) -> Option<Memo> {
+        if self.funded.is_empty() { None } else { serde_json::to_value(&self.funded).ok() }
+    }
+
+    fn recall(&mut self, memo: Option<&Memo>) -> Result<(), MemoError> {
+        self.funded.clear();
+        if let Some(memo) = memo {
+            self.funded = BTreeMap::deserialize(memo).map_err(MemoError)?;
+        }
+        Ok(())
     }
 }
 
@@ -177,6 +241,32 @@ mod tests {
                 1 low armed-contract 0xaa $0.00: new code names 2 of its contracts
             "#]],
         );
+    }
+
+    #[test]
+    fn money_of_unknown_origin_makes_it_worse_for_as_long_as_it_is_fresh() {
+        let funders = r#"funders = ["eip155:1:0x00000000000000000000000000000000000000f0"]"#;
+        let paid = "block 1 time 0\n tx 0xe1 -> 0xf0\n native 1e18 from 0xf0 to 0xee\n";
+        for (secs, code, expected) in [
+            (
+                3_600,
+                format!("{AA}63f04f2707"),
+                expect![[r#"
+                2 high armed-contract 0xaa $0.00: new code names 1 of its contracts and takes flash loans, its money is of unknown origin
+            "#]],
+            ),
+            (
+                3_600,
+                AA.to_owned(),
+                expect![[r#"
+                2 medium armed-contract 0xaa $0.00: new code names 1 of its contracts, its money is of unknown origin
+            "#]],
+            ),
+            (200_000, AA.to_owned(), expect![[""]]),
+        ] {
+            let later = deploy(&code).replace("block 1", &format!("block 2 time {secs}"));
+            check("armed-contract", funders, &format!("{paid}{later}"), expected);
+        }
     }
 
     #[test]

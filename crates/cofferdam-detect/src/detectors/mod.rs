@@ -3,16 +3,21 @@
 mod address_poisoning;
 mod armed_contract;
 mod bad_debt;
+mod bridge;
 mod control_change;
+mod copycat;
 mod defence_health;
 mod donation;
 mod empty_market;
 mod expression;
 mod flash_loan;
 mod forced_trade;
+mod governance;
 mod learned_guard;
+mod oracle_price;
 mod outflow;
 mod pool_invariant;
+mod private_order;
 mod probing;
 mod reentrancy;
 mod rounding_loop;
@@ -31,16 +36,21 @@ pub static DETECTORS: &[&Entry] = &[
     &address_poisoning::ENTRY,
     &armed_contract::ENTRY,
     &bad_debt::ENTRY,
+    &bridge::ENTRY,
     &control_change::ENTRY,
+    &copycat::ENTRY,
     &defence_health::ENTRY,
     &donation::ENTRY,
     &empty_market::ENTRY,
     &expression::ENTRY,
     &flash_loan::ENTRY,
     &forced_trade::ENTRY,
+    &governance::ENTRY,
     &learned_guard::ENTRY,
+    &oracle_price::ENTRY,
     &outflow::ENTRY,
     &pool_invariant::ENTRY,
+    &private_order::ENTRY,
     &probing::ENTRY,
     &reentrancy::ENTRY,
     &rounding_loop::ENTRY,

@@ -4,16 +4,21 @@ use std::collections::BTreeMap;
 
 use alloy_primitives::Address;
 use cofferdam_core::{
-    Class, Finding, Severity, Tx, finding::Evidence, plan::DurationText, record::Memo,
+    Class, Finding, Severity, Tx, Usd,
+    finding::Evidence,
+    plan::{DurationText, UsdText},
+    read::{Answer, Rehearsal, RehearsedCall, StateRead},
+    record::Memo,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BuildCx, BuildError, Context, Detector, Entry, Interest, MemoError, Meta, Need,
+    BuildCx, BuildError, Context, Detector, Entry, Interest, MemoError, Meta, Need, flows,
+    loss::{self, Loss, Terms},
     report::{About, Voice, group},
     suspicion::is_service,
-    watch::Wards,
+    watch::{Ward, Wards},
 };
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -39,11 +44,17 @@ struct Settings {
     failures: u32,
     /// How long a failure is remembered.
     window: DurationText,
+    /// Loss from which on a failure is critical that would succeed with more gas or money.
+    critical_loss: UsdText,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { failures: 2, window: DurationText(3_600_000) }
+        Self {
+            failures: 2,
+            window: DurationText(3_600_000),
+            critical_loss: UsdText(Usd::whole(10_000)),
+        }
     }
 }
 
@@ -81,6 +92,29 @@ impl Probing {
         Some((contract, reached.to))
     }
 
+    /// The failed transaction again, with all the gas of a block and the money that it lacks.
+    fn again(tx: &Tx) -> Option<StateRead> {
+        let call = RehearsedCall { to: tx.to?, value: tx.value, data: tx.input.clone() };
+        let (from, calls) = (tx.from, vec![call]);
+        let it = Rehearsal { from, time: 0, after: 0, funded: true, calls, reads: Vec::new() };
+        Some(StateRead::Rehearsal(Box::new(it)))
+    }
+
+    /// What an entity would have lost, had the transaction not failed.
+    fn spared(&self, cx: &Context<'_>, tx: &Tx) -> Option<(&Ward, Loss)> {
+        let reading = cx.observation.readings.get(&Self::again(tx)?)?;
+        let Answer::Rehearsed(done) = &reading.after else { return None };
+        let flows = flows::flows(&self.wards, &done.tx);
+        let losses = flows.into_iter().filter_map(|(position, flow)| {
+            let ward = self.wards.at(position)?;
+            let is_ours = |it| self.voice.is_ours(it);
+            let loss = loss::assess(cx, &Terms::default(), ward, &done.tx, flow, &is_ours)?;
+            Some((ward, loss))
+        });
+        let worst = losses.max_by_key(|it| it.1.value)?;
+        (worst.1.value >= self.settings.critical_loss.0).then_some(worst)
+    }
+
     fn remember(&mut self, contract: Address, now: u64) -> u32 {
         let oldest = now.saturating_sub(self.settings.window.0);
         self.failed.retain(|_, it| it.at >= oldest);
@@ -99,9 +133,30 @@ impl Detector for Probing {
         self.wards.interests()
     }
 
+    fn asks(&self, tx: &Tx) -> Vec<StateRead> {
+        let Some((contract, _)) = self.failure(tx) else { return Vec::new() };
+        let before = self.failed.get(&contract).map_or(0, |it| it.count);
+        // One failure is an accident; to try each would cost more than it tells.
+        let due = before.saturating_add(1) >= self.settings.failures;
+        due.then(|| Self::again(tx)).flatten().into_iter().collect()
+    }
+
     fn on_tx(&mut self, cx: &Context<'_>, tx: &Tx, out: &mut Vec<Finding>) {
         let Some((contract, subject)) = self.failure(tx) else { return };
         let count = self.remember(contract, cx.observation.block.time.0);
+        if let Some((ward, loss)) = self.spared(cx, tx) {
+            let about = About { tx: Some(tx), entity: &ward.id, subject: loss.subject };
+            let (severity, class) = (Severity::Critical, Class::Damage);
+            out.push(Finding {
+                summary: format!(
+                    "a failed attempt would take {} with more gas or money",
+                    loss.value
+                ),
+                evidence: loss.evidence,
+                ..self.voice.finding(cx, about, severity, class, group::VALUE)
+            });
+            return;
+        }
         let Some(ward) = self.wards.of(subject).filter(|_| count == self.settings.failures) else {
             return;
         };
@@ -128,9 +183,18 @@ impl Detector for Probing {
 
 #[cfg(test)]
 mod tests {
+    use alloy_primitives::{Address, U256};
+    use cofferdam_core::{
+        ChainId, Fact, Severity, Tx, Usd,
+        evidence::Tracing,
+        read::{Answer, Reading, Readings, Rehearsed, StateRead},
+    };
     use expect_test::expect;
 
-    use crate::fixture::check;
+    use crate::{
+        RuleSet,
+        fixture::{VAULT, check, parse, plan},
+    };
 
     #[test]
     fn a_second_failure_within_the_window_is_told_once() {
@@ -151,6 +215,37 @@ mod tests {
                 2 low probing 0xaa $0.00: a contract failed 2 times against it
             "#]],
         );
+    }
+
+    #[test]
+    fn a_failure_that_would_succeed_with_more_gas_is_critical_by_what_it_would_take() {
+        let rule = "[[rules]]\nid = \"r\"\ndetector = \"probing\"";
+        let plan = plan(&format!("{VAULT}\n{rule}"));
+        for (amount, expected) in [(50_000_u64, Severity::Critical), (5_000, Severity::Low)] {
+            let mut rules = RuleSet::build(&plan, ChainId(1)).expect("the rule builds");
+            let failed = "tx 0xee -> 0xec input 0x01020304 reverted\ncall 0xec 0xaa 0x01020304";
+            let blocks = parse(&format!("block 1\n{failed}\nblock 2\n{failed}"));
+            let [first, second] = blocks.as_slice() else { panic!("two blocks") };
+            assert_eq!(rules.wanted(&first.txs), vec![], "one failure is not tried again");
+            assert_eq!(rules.observe(first).findings, vec![]);
+            let mut second = second.clone();
+            let wanted = rules.wanted(&second.txs);
+            let [StateRead::Rehearsal(it)] = wanted.as_slice() else { panic!("{wanted:?}") };
+            assert!(it.funded);
+            let token = Address::with_last_byte(0x70);
+            let (from, to) = (Address::with_last_byte(0xaa), Address::with_last_byte(0xee));
+            let amount = U256::from(amount) * U256::from(10).pow(U256::from(18));
+            let facts = vec![Fact::Transfer { token, from, to, amount }];
+            let tx =
+                Tx { succeeded: true, facts, tracing: Tracing::Simulated, ..second.txs[0].clone() };
+            let readings = Readings::default();
+            let after = Answer::Rehearsed(Box::new(Rehearsed { tx, readings }));
+            let reading = Reading { before: Answer::Unavailable, after };
+            second.readings.insert(wanted[0].clone(), reading);
+            let found = rules.observe(&second).findings;
+            let [it] = found.as_slice() else { panic!("{found:?}") };
+            assert_eq!((it.severity, it.loss), (expected, Usd::ZERO), "nothing is lost yet");
+        }
     }
 
     #[test]

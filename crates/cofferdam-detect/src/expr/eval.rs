@@ -173,6 +173,8 @@ fn answered(tables: &Tables, readings: &Readings, slot: &Slot) -> Value {
     let answer = if slot.before { &reading.before } else { &reading.after };
     match (answer, slot.take) {
         (Answer::Unavailable, _) => Err(Fault::Unavailable),
+        // The language has no rehearsals.
+        (Answer::Rehearsed(_), _) => Err(Fault::Malformed),
         (Answer::Reverted, Take::Reverted) => Ok(Int::ONE),
         (Answer::Reverted, Take::Word(..)) => Err(Fault::Reverted),
         (Answer::Bytes(_), Take::Reverted) => Ok(Int::ZERO),

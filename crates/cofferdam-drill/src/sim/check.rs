@@ -28,6 +28,8 @@ pub(crate) struct Check {
     approvals: BTreeMap<OrderKey, BTreeSet<String>>,
     vetoed: BTreeSet<OrderKey>,
     over: BTreeSet<OrderKey>,
+    /// Orders that count as effective, with the block that showed it.
+    effective: BTreeMap<OrderKey, BlockRef>,
     issued: BTreeSet<AlertId>,
     /// Alerts by thread and receiver in order of issue.
     threads: BTreeMap<String, Vec<AlertId>>,
@@ -79,11 +81,17 @@ impl Check {
                 self.vetoed.insert(*key);
                 self.say(*key);
             }
-            Record::Settled { outcome: Outcome::Effective { .. }, .. } => {}
+            Record::Settled { key, outcome: Outcome::Effective { block, .. } } => {
+                self.effective.insert(*key, *block);
+                self.is_effective(*key, *block)?;
+            }
             Record::Settled { key, .. } => {
                 self.over.insert(*key);
             }
-            Record::Reopened { .. } => counters.note(Sometimes::Reopened),
+            Record::Reopened { key, .. } => {
+                counters.note(Sometimes::Reopened);
+                self.effective.remove(key);
+            }
             Record::Retracted { .. } => counters.note(Sometimes::Retracted),
             Record::Held { .. } => counters.note(Sometimes::Held),
             Record::Blind { .. } => counters.note(Sometimes::Blind),
@@ -148,8 +156,25 @@ impl Check {
             trail.pop();
         }
         match trail.last() {
-            Some(it) if it.hash == to.hash => Ok(()),
-            _ => Err(format!("reorganised to block {}, which was not ours", to.number)),
+            Some(it) if it.hash == to.hash => {}
+            _ => return Err(format!("reorganised to block {}, which was not ours", to.number)),
+        }
+        let on_chain = self.effective.iter().filter(|it| it.1.chain == to.chain);
+        on_chain.into_iter().try_for_each(|(key, block)| self.is_effective(*key, *block))
+    }
+
+    /// What counts as effective was seen in a block of the branch that is ours. Of blocks before the
+    /// first evaluated one nothing is known.
+    fn is_effective(&self, key: OrderKey, block: BlockRef) -> Result<(), String> {
+        let trail = self.trails.get(&block.chain).map_or(&[][..], Vec::as_slice);
+        let older = trail.first().is_none_or(|it| block.number < it.number);
+        match older || trail.iter().any(|it| it.hash == block.hash) {
+            true => Ok(()),
+            false => Err(format!(
+                "order {} counts as effective in block {}, which is not on our branch",
+                key.short(),
+                block.number
+            )),
         }
     }
 

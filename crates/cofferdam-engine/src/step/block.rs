@@ -61,16 +61,23 @@ impl Step<'_> {
                 memos.push((format!("{HOLDINGS_KEY}{}", entity.id), memo));
             }
         }
+        self.tell_rules(block.chain, &observation);
         let Some(rules) = self.engine.rules.get_mut(&block.chain) else { return };
         let evaluation = rules.observe(&observation);
+        let crossings = rules.crossings(&observation);
         memos.extend(evaluation.changed.into_iter().map(|(rule, _, after)| (rule, after)));
+        let (notes, given_up) = self.bridge_notes(&block, crossings);
+        memos.extend(notes);
+        memos.extend(self.shape_notes(&observation, &evaluation.findings));
         if let Some(view) = self.engine.state.chains.get(&block.chain.0) {
             memos.retain(|(key, memo)| view.memos.get(key) != Some(memo));
         }
         // Findings first: should only a part of this step become durable, the block is seen again.
         self.on_findings(evaluation.findings);
+        self.on_findings(given_up);
         let witnesses = observation.witnesses;
         self.record(Record::BlockEvaluated { block, memos, witnesses });
+        self.judge_bridges(block.chain);
         self.finalise(block);
         self.ask_outcomes(block.chain);
         self.expire_pending();
@@ -283,11 +290,14 @@ impl Step<'_> {
             max_priority_fee_per_gas: it.max_priority_fee_per_gas,
         });
         self.bid = bids.max_by_key(|it| it.max_priority_fee_per_gas);
+        self.tell_rules(chain, observation);
         let Some(rules) = self.engine.rules.get_mut(&chain) else { return };
         let findings = rules.peek(observation);
         self.on_findings(
             findings.into_iter().map(|it| Finding { stage: Stage::Pending, ..it }).collect(),
         );
+        let paid = self.pending_bridges(observation);
+        self.on_findings(paid);
     }
 
     pub(super) fn on_blind(&mut self, chain: ChainId, from: u64, because: String) {

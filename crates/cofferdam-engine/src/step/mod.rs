@@ -1,7 +1,9 @@
 //! One step: an input changes the state through records and yields effects.
 
 mod alert;
+mod around;
 mod block;
+mod bridge;
 mod deliver;
 mod order;
 mod respond;

@@ -93,7 +93,7 @@ impl RpcReader {
         let mut answers = Vec::with_capacity(open.len());
         for some in open.chunks(BATCH_MAX) {
             let asked: Vec<_> = some.iter().filter_map(|it| reads.get(*it)).collect();
-            let calls = asked.iter().map(|it| call(it, block)).collect();
+            let calls = asked.iter().filter_map(|it| call(it, block)).collect();
             let found = endpoint.batch(calls, self.limit).await?;
             answers.extend(asked.iter().zip(found).map(|(read, it)| translate(read, it)));
         }
@@ -107,18 +107,32 @@ impl StateReader for RpcReader {
         block: &'a BlockRef,
         reads: &'a [StateRead],
     ) -> Boxed<'a, Result<Vec<Answer>, SourceError>> {
-        Box::pin(self.answer(block, reads))
+        Box::pin(async move {
+            let plain = |it: &&StateRead| !matches!(it, StateRead::Rehearsal(_));
+            if reads.iter().all(|it| plain(&it)) {
+                return self.answer(block, reads).await;
+            }
+            let asked: Vec<StateRead> = reads.iter().filter(plain).cloned().collect();
+            let mut answers = self.answer(block, &asked).await?.into_iter();
+            let answer = |it: &StateRead| match plain(&it) {
+                true => answers.next().unwrap_or(Answer::Unavailable),
+                false => Answer::Unavailable,
+            };
+            Ok(reads.iter().map(answer).collect())
+        })
     }
 }
 
-fn call(read: &StateRead, block: B256) -> (&'static str, Value) {
+/// How a node is asked; `None` for what only our own EVM can tell.
+fn call(read: &StateRead, block: B256) -> Option<(&'static str, Value)> {
     let at = json!({ "blockHash": block });
-    match read {
+    Some(match read {
         StateRead::Call { to, data } => ("eth_call", json!([{ "to": to, "data": data }, at])),
         StateRead::Storage { address, slot } => ("eth_getStorageAt", json!([address, slot, at])),
         StateRead::Balance(address) => ("eth_getBalance", json!([address, at])),
         StateRead::CodeHash(address) => ("eth_getCode", json!([address, at])),
-    }
+        StateRead::Rehearsal(_) => return None,
+    })
 }
 
 fn translate(read: &StateRead, answer: Result<Box<RawValue>, RpcFault>) -> Answer {
@@ -139,6 +153,7 @@ fn translate(read: &StateRead, answer: Result<Box<RawValue>, RpcFault>) -> Answe
             .ok()
             .map(|code| if code.is_empty() { B256::ZERO } else { keccak256(&code) })
             .map(Answer::of_hash),
+        StateRead::Rehearsal(_) => None,
     };
     answer.unwrap_or(Answer::Unavailable)
 }

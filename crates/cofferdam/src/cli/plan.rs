@@ -5,6 +5,7 @@ use std::{
     fmt::Write,
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Instant,
 };
 
 use alloy_primitives::B256;
@@ -73,8 +74,19 @@ pub(crate) fn run(command: PlanCommand, output: &Output) -> Result<ExitCode, Cli
             );
         }
         PlanCommand::Check { folder } => {
-            let (plan, hash) = load(&folder)?;
-            let value = serde_json::json!({ "valid": true, "hash": hash, "rules": plan.rules.len(), "actions": plan.actions.len() });
+            let (began, held) = (Instant::now(), resident());
+            let (plan, engine, hash) = build(&folder)?;
+            let load_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let memory = held.and_then(|held| Some(resident()?.saturating_sub(held)));
+            let value = serde_json::json!({
+                "valid": true,
+                "hash": hash,
+                "rules": plan.rules.len(),
+                "detectors": engine.detectors(),
+                "actions": plan.actions.len(),
+                "load_ms": load_ms,
+                "memory_bytes": memory,
+            });
             let text = format!(
                 "{} is a valid plan: {} entities, {} rules, {} actions\nhash {hash}\n",
                 plan.name,
@@ -104,6 +116,11 @@ pub(crate) fn run(command: PlanCommand, output: &Output) -> Result<ExitCode, Cli
 
 /// Reads and checks the plan in `folder`; its rules are built once to check their settings.
 pub(crate) fn load(folder: &Path) -> Result<(Plan, B256), CliError> {
+    build(folder).map(|(plan, _, hash)| (plan, hash))
+}
+
+/// As [`load`], with the engine that its rules were built in.
+fn build(folder: &Path) -> Result<(Plan, Engine, B256), CliError> {
     let path = folder.join("plan.toml");
     let text = std::fs::read_to_string(&path).map_err(|it| {
         CliError::io(&format!("read {}", path.display()), it)
@@ -111,11 +128,18 @@ pub(crate) fn load(folder: &Path) -> Result<(Plan, B256), CliError> {
     })?;
     let name = path.display().to_string();
     let plan = plan::parse(&text, &name).map_err(|it| refused(&text, &it))?;
-    Engine::new(plan.clone(), Limits::default()).map_err(|it| {
+    let engine = Engine::new(plan.clone(), Limits::default()).map_err(|it| {
         CliError::caused(format!("{name}: a rule cannot be built"), it)
             .hint("docs/reference/detectors.md names detectors and their settings")
     })?;
-    Ok((plan, plan::hash(&files(folder)?)))
+    Ok((plan, engine, plan::hash(&files(folder)?)))
+}
+
+/// Bytes of memory that the process holds, where the system tells (Linux).
+fn resident() -> Option<u64> {
+    const PAGE_BYTES: u64 = 4_096;
+    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+    text.split_whitespace().nth(1)?.parse::<u64>().ok()?.checked_mul(PAGE_BYTES)
 }
 
 /// Every error with its place, the line itself and a caret.

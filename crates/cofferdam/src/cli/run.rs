@@ -10,6 +10,7 @@ use std::{
 };
 
 use alloy_primitives::B256;
+use axum::Router;
 use clap::Args;
 use cofferdam_core::{
     Alert, AlertKind, Severity,
@@ -27,8 +28,10 @@ use super::{
     wire::{self, Reach},
 };
 use crate::runtime::{
-    Carried, Hands, Live, Notifiers, Pulse, Shell, ShellError, beat, chain_of, health::Board,
-    health::routes, now,
+    Carried, Hands, Live, Notifiers, Pulse, Shell, ShellError, beat, chain_of,
+    feeds::{self, Feeds},
+    health::{Board, routes},
+    now,
 };
 
 /// Entries read at once while restoring.
@@ -62,7 +65,10 @@ pub(crate) async fn run(args: RunArgs, output: &Output) -> Result<ExitCode, CliE
     let by_chain = wire::hands(&plan, &args.plan, &chains)?;
     let authorisations = wire::authorisations(&plan, &args.plan)?;
     let (notifiers, beats) = wire::notifiers(&plan)?;
+    let mut tasks = JoinSet::new();
+    let feeds = wire::feeds(&plan, &args.plan, &mut tasks)?;
     let program = Program {
+        feeds,
         hands: Arc::new(Hands::new(by_chain, authorisations, Arc::new(now))),
         board: Board::default(),
         pulse: Pulse::default(),
@@ -76,13 +82,14 @@ pub(crate) async fn run(args: RunArgs, output: &Output) -> Result<ExitCode, CliE
     let stop = stop(program.args.for_seconds);
     tokio::pin!(stop);
     let engine = program.restore().await?;
-    let listening = serve(&program.args.listen, program.board.clone()).await?;
+    let board = program.board.clone();
+    let served = routes(board.clone()).merge(feeds::routes(program.feeds.inlets(), board));
+    let listening = serve(&program.args.listen, served).await?;
     program.output.note(&format!(
         "watching {} chains for {}; health at http://{listening}/health",
         program.chains.len(),
         program.plan.name,
     ));
-    let mut tasks = JoinSet::new();
     for it in beats {
         beat(&mut tasks, it, program.pulse.clone());
     }
@@ -108,6 +115,7 @@ struct Program {
     chains: Vec<Reach>,
     hands: Arc<Hands>,
     notifiers: Notifiers,
+    feeds: Feeds,
     board: Board,
     pulse: Pulse,
     output: Output,
@@ -175,8 +183,8 @@ impl Program {
         shell.start(now(), self.hash).await?;
         self.board.take(shell.engine());
         let tell = teller(self.output, self.board.clone());
-        let live =
-            Live::new(shell, self.hands.clone(), self.board.clone(), self.pulse.clone(), tell);
+        let beside = (self.pulse.clone(), self.feeds.clone());
+        let live = Live::new(shell, self.hands.clone(), self.board.clone(), beside, tell);
         live.run(watches, stop).await
     }
 
@@ -243,7 +251,7 @@ async fn restore(plan: Plan, journal: &LocalJournal) -> Result<Engine, CliError>
     })
 }
 
-async fn serve(listen: &str, board: Board) -> Result<SocketAddr, CliError> {
+async fn serve(listen: &str, served: Router) -> Result<SocketAddr, CliError> {
     let listener = tokio::net::TcpListener::bind(listen).await;
     let listener = listener.map_err(|it| {
         CliError::io(&format!("listen on {listen}"), it)
@@ -251,7 +259,7 @@ async fn serve(listen: &str, board: Board) -> Result<SocketAddr, CliError> {
     })?;
     let address = listener.local_addr().map_err(|it| CliError::io("listen", it))?;
     tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, routes(board)).await {
+        if let Err(error) = axum::serve(listener, served).await {
             tracing::error!(error = %chain_of(&error), "health server stopped");
         }
     });

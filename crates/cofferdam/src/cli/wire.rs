@@ -15,14 +15,17 @@ use cofferdam_core::{
     ChainId,
     plan::{ActionCall, Chain, Plan},
     ports::{Broadcaster, PrivateRelay, StateReader},
+    secret::Secret,
 };
 use cofferdam_engine::State;
 use cofferdam_observe::rpc::{
     EndpointPool, Monitor, RpcOptions, RpcReader, RpcSource, RpcStates, Start, TracePolicy,
 };
 
+use tokio::task::JoinSet;
+
 use super::CliError;
-use crate::runtime::{Hand, LateNetwork, Notifiers, Watch, now};
+use crate::runtime::{Hand, LateNetwork, Notifiers, Watch, feeds::Feeds, now};
 
 /// Time limit of one state request.
 const STATE_TIMEOUT_MS: u64 = 3_000;
@@ -193,6 +196,20 @@ pub(crate) fn authorisations(plan: &Plan, folder: &Path) -> Result<Authorisation
         }
     }
     Ok(all)
+}
+
+/// Starts whatever makes findings beside us.
+pub(crate) fn feeds(
+    plan: &Plan,
+    folder: &Path,
+    tasks: &mut JoinSet<()>,
+) -> Result<Feeds, CliError> {
+    let secret = |name: &str| env(name).map(Secret::new);
+    Feeds::start(&Arc::new(plan.clone()), folder, tasks, secret).map_err(|(id, it)| {
+        CliError::caused(format!("feed {id} cannot be used"), it).hint(
+            "put a secret of at least 24 bytes into the environment variable that the plan names",
+        )
+    })
 }
 
 /// The receivers of alerts, and the heartbeats of those that watch over us.

@@ -152,6 +152,38 @@ impl Defender {
         serde_json::from_str(body).map_err(|it| StageError::Other(format!("read /health: {it}")))
     }
 
+    /// Posts `body` to `path` of the address it listens on; the status of the answer.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        headers: &[(&str, String)],
+        body: &[u8],
+    ) -> Result<u16, StageError> {
+        let wrong = |it: String| StageError::Other(format!("post to the defence: {it}"));
+        let headers: String = headers.iter().map(|it| format!("{}: {}\r\n", it.0, it.1)).collect();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
+            self.health_at,
+            body.len()
+        );
+        let asked = async {
+            let mut stream = TcpStream::connect(&self.health_at).await?;
+            stream.write_all(head.as_bytes()).await?;
+            stream.write_all(body).await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await?;
+            Ok::<_, std::io::Error>(answer)
+        };
+        let answer = tokio::time::timeout(HEALTH_LIMIT, asked).await;
+        let answer =
+            answer.map_err(|it| wrong(it.to_string()))?.map_err(|it| wrong(it.to_string()))?;
+        let status = answer.split(' ').nth(1).and_then(|it| it.parse().ok());
+        status.ok_or_else(|| wrong(format!("it answered {answer:?}")))
+    }
+
     /// Waits until its health is as `wanted` says; `false` if it is not within `limit`.
     pub(super) async fn until(
         &self,

@@ -24,7 +24,8 @@ pub use variations::{Outcome, VariationLine, variations};
 pub use watcher::Orders;
 
 /// Detectors that mean nothing without settings of their own.
-const CONFIGURED: &[&str] = &["defence-health", "expression", "learned-guard"];
+const CONFIGURED: &[&str] =
+    &["bridge", "defence-health", "expression", "governance", "learned-guard", "oracle-price"];
 
 /// Why a replay cannot be run.
 #[derive(Debug, thiserror::Error)]

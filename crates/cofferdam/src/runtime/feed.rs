@@ -23,7 +23,7 @@ use tokio::{
 use super::{
     chain_of, parent_of,
     pending::{Ground, read_pending, simulate_pending},
-    retrace,
+    rehearse, retrace,
 };
 
 /// Blocks that wait for their traces and reads; when full, the source waits.
@@ -195,7 +195,7 @@ async fn complete(block: Observation, kit: &Kit) -> Result<Option<Observation>, 
     for (question, (before, after)) in wanted.into_iter().zip(before.into_iter().zip(after)) {
         observation.readings.insert(question, Reading { before, after });
     }
-    Ok(Some(*observation))
+    rehearse(*observation, &kit.states).await.map(Some)
 }
 
 fn told(error: SourceError) -> String {

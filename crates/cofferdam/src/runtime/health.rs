@@ -39,6 +39,9 @@ pub struct Health {
     /// Pending transactions dropped since start because too many waited.
     #[serde(default)]
     pub pending_dropped: u64,
+    /// Findings that other programs reported since start.
+    #[serde(default)]
+    pub reported: u64,
     /// Alerts since start.
     pub alerts: u64,
     /// Journal records since start.
@@ -156,6 +159,7 @@ impl Health {
             "pending transactions dropped because too many waited",
             one(self.pending_dropped),
         );
+        line("reported_total", "counter", "findings of other programs", one(self.reported));
         line("alerts_total", "counter", "messages for people", one(self.alerts));
         line("records_total", "counter", "journal records", one(self.records));
         let quantiles = [50, 99]

@@ -20,6 +20,7 @@ use tokio::{
 use super::{
     Carried, Hands, Pulse, Shell, ShellError, care,
     feed::{self, Fed, Kit, Tip},
+    feeds::{self, Feeds, Told},
     health::Board,
 };
 
@@ -48,6 +49,7 @@ pub struct Live {
     hands: Arc<Hands>,
     board: Board,
     pulse: Pulse,
+    feeds: Feeds,
     tell: Box<dyn Fn(&Carried) + Send>,
     lanes: BTreeMap<ChainId, Lane>,
     /// Orders decided in this process, with when their ground was first seen.
@@ -75,11 +77,11 @@ impl Live {
         shell: Shell,
         hands: Arc<Hands>,
         board: Board,
-        pulse: Pulse,
+        (pulse, feeds): (Pulse, Feeds),
         tell: Box<dyn Fn(&Carried) + Send>,
     ) -> Self {
         let (lanes, decided) = (BTreeMap::new(), BTreeMap::new());
-        Self { shell, hands, board, pulse, tell, lanes, decided }
+        Self { shell, hands, board, pulse, feeds, tell, lanes, decided }
     }
 
     /// Runs until `stop` completes.
@@ -96,6 +98,7 @@ impl Live {
             self.open(watch, &out);
         }
         tokio::pin!(stop);
+        let feeds = self.feeds.clone();
         let mut tick = tokio::time::interval(Duration::from_millis(TICK_MS));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -105,6 +108,7 @@ impl Live {
                 () = &mut stop => return Ok(()),
                 answer = self.shell.answer() => self.on_answer(answer, &out).await?,
                 Some(it) = fed.recv() => self.on_fed(it, &out).await?,
+                told = feeds.next() => self.on_told(told, &out).await?,
                 _ = tick.tick() => self.feed(Input::Tick, None, &out).await?,
             }
         }
@@ -139,6 +143,7 @@ impl Live {
                 Input::Block(observation) => {
                     let tip = Tip { block: observation.block, env: observation.env.clone() };
                     self.hands.observe_head(tip.block, tip.env.base_fee);
+                    self.feeds.show(&observation);
                     self.feed(Input::Block(observation), seen, out).await?;
                     self.board.update(|it| it.blocks += 1);
                     self.publish(tip);
@@ -146,11 +151,29 @@ impl Live {
                 }
                 Input::Pending(it) => {
                     self.board.update(|it| it.pending += 1);
+                    self.feeds.show(&it);
                     self.feed(Input::Pending(it), seen, out).await
                 }
                 other => self.feed(other, seen, out).await,
             },
         }
+    }
+
+    /// What another program found, or that it fails.
+    async fn on_told(&mut self, told: Told, out: &mpsc::Sender<Fed>) -> Result<(), ShellError> {
+        let input = match told {
+            Told::Report { feed, report } => {
+                let engine = self.shell.engine();
+                let found = feeds::finding(&feed, *report, engine.plan(), engine.state());
+                self.board.update(|it| it.reported += 1);
+                let Some(finding) = found else { return Ok(()) };
+                Input::External(Box::new(finding))
+            }
+            Told::State { feed, because } => {
+                Input::Readiness { action: format!("feed {}", feed.id), because }
+            }
+        };
+        self.feed(input, None, out).await
     }
 
     /// Gives pending simulations and the care of orders the new head, if the engine took it.

@@ -3,11 +3,13 @@
 mod care;
 mod dispatch;
 mod feed;
+pub mod feeds;
 pub mod health;
 mod live;
 mod network;
 mod pending;
 mod pipeline;
+mod rehearse;
 mod retrace;
 mod shell;
 
@@ -17,5 +19,6 @@ pub use live::{Live, Watch, now};
 pub use network::LateNetwork;
 pub use pending::{Ground, read_pending, simulate_pending};
 pub use pipeline::{complete, parent_of};
+pub use rehearse::rehearse;
 pub use retrace::retrace;
 pub use shell::{Carried, Dispatcher, Notifiers, Shell, ShellError};

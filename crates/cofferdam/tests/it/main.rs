@@ -4,5 +4,6 @@
 mod cli;
 mod drills;
 mod faults;
+mod governance;
 mod learn;
 mod replay;

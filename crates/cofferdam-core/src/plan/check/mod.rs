@@ -4,6 +4,7 @@
 
 mod actions;
 mod entities;
+mod feeds;
 mod learned;
 mod reach;
 mod secrets;
@@ -38,6 +39,7 @@ pub fn check(plan: &Plan, map: &SourceMap) -> Vec<PlanError> {
     check.relayers();
     check.builders();
     check.notifiers();
+    check.feeds();
     check.decision();
     check.calendar();
     check.errors
@@ -72,12 +74,13 @@ impl<'a> Check<'a> {
     fn names(&mut self) {
         let plan = self.plan;
         self.title(at!["name"], &plan.name);
-        let ids: [(&str, Vec<&str>); 5] = [
+        let ids: [(&str, Vec<&str>); 6] = [
             ("entities", plan.entities.iter().map(|it| it.id.as_str()).collect()),
             ("rules", plan.rules.iter().map(|it| it.id.as_str()).collect()),
             ("actions", plan.actions.iter().map(|it| it.id.as_str()).collect()),
             ("relayers", plan.relayers.iter().map(|it| it.id.as_str()).collect()),
             ("notifiers", plan.notifiers.iter().map(|it| it.id.as_str()).collect()),
+            ("feeds", plan.feeds.iter().map(|it| it.id.as_str()).collect()),
         ];
         for (list, ids) in ids {
             let mut seen = BTreeSet::new();

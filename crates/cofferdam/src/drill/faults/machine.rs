@@ -17,10 +17,13 @@ use super::{
 };
 use crate::runtime::chain_of;
 
-/// Size of the small disk.
-const DISK: &str = "size=8m";
-/// Blocks made until a full disk must have been noticed.
-const BLOCKS_MAX: u32 = 200;
+/// Size of the small disk: room for the journal's first segment, of which a mebibyte is set aside before
+/// it is needed, and for no second one.
+const DISK: &str = "size=2m";
+/// Blocks made until what was set aside is used up and a full disk must have been noticed.
+const BLOCKS_MAX: u32 = 6_000;
+/// Wait after each of them.
+const BLOCK_WAIT: Duration = Duration::from_millis(1);
 /// Where Debian keeps libfaketime.
 const FAKETIME: &[&str] = &[
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
@@ -123,13 +126,13 @@ async fn disk_full(options: &FaultOptions, name: &str) -> Result<Seen, StageErro
     let mut paged = false;
     for _ in 0..BLOCKS_MAX {
         scene.mine().await?;
-        let limit = Duration::from_millis(250);
-        paged = scene.sink.until(limit, |it| it.iter().any(|it| it.dedup == "journal")).await;
+        paged = scene.sink.until(BLOCK_WAIT, |it| it.iter().any(|it| it.dedup == "journal")).await;
         if paged {
             break;
         }
     }
-    seen.came("paged without the journal", paged.then(|| begun.elapsed()), PATIENCE);
+    let filled = paged.then(|| begun.elapsed());
+    seen.came("paged without the journal", filled, PATIENCE * 2);
     scene.exploit(0).await?;
     let height = scene.mine().await?;
     let health = defence.health().await?;

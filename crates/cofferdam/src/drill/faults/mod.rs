@@ -12,6 +12,7 @@ mod spoil;
 mod ws;
 
 mod chain;
+mod feeds;
 mod kills;
 mod machine;
 mod node;
@@ -104,7 +105,15 @@ impl Seen {
 
 /// Every row, in the order of the table.
 pub fn rows() -> Vec<&'static Row> {
-    let all = [node::ROWS, reorg::ROWS, people::ROWS, chain::ROWS, machine::ROWS, kills::ROWS];
+    let all = [
+        node::ROWS,
+        reorg::ROWS,
+        people::ROWS,
+        feeds::ROWS,
+        chain::ROWS,
+        machine::ROWS,
+        kills::ROWS,
+    ];
     all.into_iter().flatten().collect()
 }
 

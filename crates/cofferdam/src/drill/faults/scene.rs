@@ -10,7 +10,7 @@ use std::{
 };
 
 use alloy_primitives::B256;
-use cofferdam_core::Timestamp;
+use cofferdam_core::{AccountId, Timestamp, plan};
 use cofferdam_drill::{Scenario, scenario::Step};
 use serde_json::json;
 
@@ -33,7 +33,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// The receiver that every row has.
 pub(super) const MAIN: &str = "main";
 /// The environment variable with the receivers' secret, and the secret.
-const SECRET: (&str, &str) =
+pub(super) const SECRET: (&str, &str) =
     ("COFFERDAM_FAULTS_SECRET", "only for the receivers of the fault suite");
 /// How long blindness may last before it is paged.
 const BLIND_PAGE_AFTER: &str = "2s";
@@ -62,13 +62,15 @@ pub(super) struct Setting<'a> {
     pub(super) sinks: &'a [&'a str],
     /// More arguments for the node.
     pub(super) node: &'a [&'a str],
+    /// Whether a deaf detector and a webhook stand beside our own rules.
+    pub(super) feeds: bool,
     /// The drill; the suite's own if none.
     pub(super) drill: Option<Drill>,
 }
 
 impl Default for Setting<'_> {
     fn default() -> Self {
-        Self { endpoints: 1, ws: false, sinks: &[MAIN], node: &[], drill: None }
+        Self { endpoints: 1, ws: false, sinks: &[MAIN], node: &[], feeds: false, drill: None }
     }
 }
 
@@ -109,6 +111,9 @@ impl Scene {
         lay_plan(&drill, &stage, *seed, &folder, |plan| {
             reach(plan, &urls);
             tell(plan, &sink, setting.sinks);
+            if setting.feeds {
+                beside(plan);
+            }
         })
         .await?;
         let mut launch = Launch::new(&options.program, &folder, &drill.scenario, *seed);
@@ -139,6 +144,17 @@ impl Scene {
     pub(super) fn steps(&self, variant: &str) -> Vec<Step> {
         let found = self.drill.scenario.variants.iter().find(|it| it.id == variant);
         found.and_then(|it| it.blocks.first()).cloned().unwrap_or_default()
+    }
+
+    /// The account of holder `number`, as the plan names it.
+    pub(super) fn account_of(&self, number: usize) -> Result<AccountId, StageError> {
+        let wrong = |it: String| StageError::Other(format!("read the plan: {it}"));
+        let text = std::fs::read_to_string(self.launch.folder.join("plan.toml"));
+        let text = text.map_err(|it| wrong(it.to_string()))?;
+        let (plan, _) = plan::read(&text, "plan.toml").map_err(|it| wrong(it.to_string()))?;
+        let entity = plan.entity(&format!("holder-{number}"));
+        let account = entity.and_then(|it| it.accounts.first()).copied();
+        account.ok_or_else(|| wrong(format!("there is no holder {number}")))
     }
 
     /// Waits for the alert about holder `number` at the receiver every row has, and tells how long
@@ -205,4 +221,23 @@ fn tell(plan: &mut toml::Table, sink: &Sink, names: &[&str]) {
     };
     let all: Vec<_> = names.iter().map(notifier).collect();
     plan.insert("notifiers".into(), all.into());
+}
+
+/// Adds a detector that never answers, and a webhook, with the rule they belong to.
+fn beside(plan: &mut toml::Table) {
+    let rule = toml::toml! { id = "told" detector = "external" mode = "alert" };
+    let deaf = toml::toml! {
+        id = "deaf"
+        rule = "told"
+        from = { via = "process", command = ["python3", "-c", "import sys\nfor line in sys.stdin: pass"], answer-within = "500ms" }
+    };
+    let caller = toml::toml! {
+        id = "caller"
+        rule = "told"
+        from = { via = "webhook", secret-env = "COFFERDAM_FAULTS_SECRET" }
+    };
+    if let Some(rules) = plan.get_mut("rules").and_then(toml::Value::as_array_mut) {
+        rules.push(rule.into());
+    }
+    plan.insert("feeds".into(), vec![toml::Value::Table(deaf), caller.into()].into());
 }

@@ -1,0 +1,11 @@
+//! Governance: its events, its payloads, and what is remembered of it.
+
+mod events;
+mod payload;
+mod seen;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub(crate) use events::{Event, Events};
+pub(crate) use payload::{Payload, judges, worst};
+pub(crate) use seen::{Proposal, Seen};
