@@ -26,7 +26,8 @@ pub(crate) fn process_ns() -> u64 {
     ns(ClockId::ProcessCPUTime)
 }
 
-fn thread_ns() -> u64 {
+/// Nanoseconds that this thread was on a CPU so far.
+pub(crate) fn thread_ns() -> u64 {
     ns(ClockId::ThreadCPUTime)
 }
 

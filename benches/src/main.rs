@@ -6,6 +6,7 @@ mod cpu;
 mod feeder;
 mod g1;
 mod g11;
+mod g12;
 mod g3;
 mod g4;
 mod ipc;
@@ -34,11 +35,12 @@ fn main() -> ExitCode {
         ["g4"] => g4::pending(quick),
         ["g4b"] => g4::mined(quick),
         ["g11"] => g11::run(quick),
+        ["g12"] => g12::run(),
         ["g11-child", path] => g11::child(path),
         ["race"] => race::run(quick, None),
         ["race", picture] => race::run(quick, Some(Path::new(picture))),
         ["soak"] => soak::run(quick),
-        _ => Err("usage: benches g1|g3|g4|g4b|g11|race [PICTURE]|soak [--quick]".into()),
+        _ => Err("usage: benches g1|g3|g4|g4b|g11|g12|race [PICTURE]|soak [--quick]".into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

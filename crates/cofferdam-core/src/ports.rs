@@ -115,7 +115,7 @@ pub trait StateSource: Send + Sync {
 /// many at a time. What was executed on it is a guess unless nothing was wanted.
 pub trait Ahead: StateSource {
     /// Notes what executing `tx` surely reads.
-    fn hint(&self, tx: &Tx);
+    fn hint(&self, tx: &crate::Tx);
     /// Asks for everything that was wanted and is unknown, and says how much that was.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ const BENCHES: &[(&str, &str)] = &[
         "mined attack to containment in the pool: the program, viem; 200 events under 500 rules",
     ),
     ("g11", "journal: our file and SQLite, raw write+fdatasync, rusqlite, redb"),
+    ("g12", "streaming detectors: half-space trees against river's on its Shuttle data"),
     ("race", "pending attack against the next block: the program, an oracle; draws docs/race.svg"),
     ("soak", "7,200 mainnet blocks under 500 rules: memory and lag"),
 ];

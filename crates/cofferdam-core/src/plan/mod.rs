@@ -28,7 +28,7 @@ mod text;
 
 pub use asset_id::AssetId;
 pub use chain::Chain;
-pub use check::check;
+pub use check::{LEARNED, SHADOW_SECONDS_MIN, check};
 pub use decision::{ActionCost, Budget, Decision, Expiry, Outlet, Policy};
 pub use error::{ERRORS_SHOWN_MAX, PlanError, PlanErrors};
 pub use explain::explain;

@@ -13,6 +13,7 @@ mod expression;
 mod flash_loan;
 mod forced_trade;
 mod governance;
+mod learned_guard;
 mod oracle_price;
 mod outflow;
 mod pool_invariant;
@@ -45,6 +46,7 @@ pub static DETECTORS: &[&Entry] = &[
     &flash_loan::ENTRY,
     &forced_trade::ENTRY,
     &governance::ENTRY,
+    &learned_guard::ENTRY,
     &oracle_price::ENTRY,
     &outflow::ENTRY,
     &pool_invariant::ENTRY,

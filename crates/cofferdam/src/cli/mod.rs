@@ -6,6 +6,7 @@ pub mod error;
 mod faults;
 pub mod incident;
 pub mod journal;
+mod learn;
 pub mod output;
 pub mod plan;
 mod readiness;
@@ -40,6 +41,8 @@ enum Command {
     Run(run::RunArgs),
     /// Replay recorded exploits and ordinary blocks under one generic plan.
     Replay(replay::ReplayArgs),
+    /// Learn guards from recorded blocks: a fragment of a plan, in shadow, for review.
+    Learn(learn::LearnArgs),
     /// Prove that every action of a plan would work now.
     Readiness(readiness::ReadinessArgs),
     /// The book in money: Greeks, pauses, solvency, contagion, limits, and what each action costs.
@@ -94,6 +97,7 @@ async fn run(command: Command, output: &Output) -> Result<ExitCode, CliError> {
     match command {
         Command::Run(it) => run::run(it, output).await,
         Command::Replay(it) => replay::run(&it, output),
+        Command::Learn(it) => learn::run(&it, output),
         Command::Readiness(it) => readiness::run(it, output).await,
         Command::Risk(it) => risk::run(it, output),
         Command::Drill(it) => drill::run(it, output).await,

@@ -5,6 +5,7 @@
 
 mod benign;
 mod exploits;
+mod history;
 mod odd;
 mod variations;
 mod victims;
@@ -17,13 +18,14 @@ use serde::Serialize;
 
 pub use benign::{BlockLine, benign};
 pub use exploits::{CaseLine, exploits};
+pub use history::history;
 pub use odd::odd;
 pub use variations::{Outcome, VariationLine, variations};
 pub use watcher::Orders;
 
 /// Detectors that mean nothing without settings of their own.
 const CONFIGURED: &[&str] =
-    &["bridge", "defence-health", "expression", "governance", "oracle-price"];
+    &["bridge", "defence-health", "expression", "governance", "learned-guard", "oracle-price"];
 
 /// Why a replay cannot be run.
 #[derive(Debug, thiserror::Error)]

@@ -5,4 +5,5 @@ mod cli;
 mod drills;
 mod faults;
 mod governance;
+mod learn;
 mod replay;

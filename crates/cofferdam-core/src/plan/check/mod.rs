@@ -5,6 +5,7 @@
 mod actions;
 mod entities;
 mod feeds;
+mod learned;
 mod reach;
 mod secrets;
 
@@ -12,6 +13,8 @@ use std::collections::BTreeSet;
 
 use super::{Plan, PlanError, Rule, SourceMap, Step, nearest};
 use crate::{AccountId, ChainId};
+
+pub use learned::{LEARNED, SHADOW_SECONDS_MIN};
 
 /// Longest name of a thing in a plan, in bytes.
 const NAME_BYTES_MAX: usize = 64;
@@ -35,6 +38,7 @@ pub fn check(plan: &Plan, map: &SourceMap) -> Vec<PlanError> {
     check.chains();
     check.entities();
     check.rules();
+    check.learned();
     check.actions();
     check.relayers();
     check.builders();

@@ -35,6 +35,11 @@ pub struct Ground {
 }
 
 impl Ground {
+    /// The same ground with another view of its state.
+    pub(super) fn on_state(&self, state: Arc<dyn StateSource>) -> Self {
+        Self { state, ..self.clone() }
+    }
+
     /// The next block, `seconds` after `head`: same builder, same base fee.
     pub fn next(head: BlockRef, env: BlockEnv, state: Arc<dyn StateSource>, seconds: u64) -> Self {
         let (block, next) = next_block(&head, &env, seconds);

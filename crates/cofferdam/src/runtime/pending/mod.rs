@@ -136,7 +136,7 @@ fn foresee<T>(
     let Some(ahead) = ground.state.ahead() else { return work(ground) };
     txs.iter().for_each(|it| ahead.hint(it));
     ahead.fetch().map_err(unavailable)?;
-    let guessed = Ground { state: ahead.clone(), ..ground.clone() };
+    let guessed = ground.on_state(ahead.clone());
     for _ in 0..GUESSES_MAX {
         let done = work(&guessed);
         if ahead.fetch().map_err(unavailable)? == 0 {
