@@ -6,6 +6,7 @@ mod codegen;
 mod crosscheck;
 mod drill;
 mod layers;
+mod mutate;
 mod plants;
 mod scaffold;
 mod services;
@@ -26,6 +27,7 @@ usage: cargo xtask <chore>
   accept loop                   run the acceptance lines of the closed loop and print the table
   accept faults [--runs N]      break one thing after the other around the program and print the table
   bench ID [--json]             measure beside the peers, in release, and judge against the bars
+  mutate risk [K/N]             change the kernel and the decision line by line and expect a test to fail (shard K of N)
   crosscheck risk               compare prices and Greeks with QuantLib and vollib (needs both from PyPI)
 ";
 
@@ -44,6 +46,8 @@ fn main() -> ExitCode {
         ["drill", ref args @ ..] => drill::run(args),
         ["plants"] => plants::run(""),
         ["plants", word] => plants::run(word),
+        ["mutate", what] => mutate::run(what, None),
+        ["mutate", what, shard] => mutate::run(what, Some(shard)),
         ["crosscheck", what] => crosscheck::run(what),
         ["accept", suite, ref more @ ..] => accept::run(suite, more),
         ["bench", id] => bench::run(id, false),

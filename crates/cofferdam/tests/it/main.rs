@@ -5,3 +5,4 @@ mod cli;
 mod drills;
 mod faults;
 mod replay;
+mod risk;
