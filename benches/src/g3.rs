@@ -15,7 +15,7 @@ use cofferdam::{
         stage::Stage,
         world::BLOCK_SECONDS,
     },
-    runtime::{Ground, now, simulate_pending},
+    runtime::{Ground, Looked, now, simulate_pending},
 };
 use cofferdam_core::{Observation, Timestamp, Tx};
 use cofferdam_drill::scenario::Step;
@@ -119,7 +119,7 @@ impl Case {
         let (_, raw) = runtime.block_on(stage.send(&step))?;
         let tx = stage.world.decode(&raw)?;
         let head = runtime.block_on(stage.world.head())?;
-        let ground = Ground { head: head.block, env: head.next, state: head.state };
+        let ground = Ground::next(head.block, head.next, head.state, BLOCK_SECONDS);
         let started = Instant::now();
         let seen = simulate(&tx, &ground)?;
         let first = started.elapsed().as_nanos() as f64;
@@ -152,7 +152,10 @@ impl Case {
 }
 
 fn simulate(tx: &Tx, ground: &Ground) -> Result<Observation, Failure> {
-    simulate_pending(tx, ground)?.ok_or_else(|| "the transaction cannot be included".into())
+    match simulate_pending(std::slice::from_ref(tx), ground)? {
+        Looked::Seen { observation, .. } => Ok(observation),
+        Looked::NotNow(why) => Err(format!("the transaction is no evidence: {why:?}").into()),
+    }
 }
 
 /// Nanoseconds per call over one turn.

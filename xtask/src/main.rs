@@ -6,6 +6,7 @@ mod codegen;
 mod crosscheck;
 mod drill;
 mod layers;
+mod mutate;
 mod plants;
 mod scaffold;
 mod services;
@@ -28,6 +29,7 @@ usage: cargo xtask <chore>
   accept risk                   run the acceptance lines of decisions in money and print the table
   accept faults [--runs N]      break one thing after the other around the program and print the table
   bench ID [--json] [--quick]   measure beside the peers, in release, and judge against the bars
+  mutate risk [K/N]             change the kernel and the decision line by line and expect a test to fail (shard K of N)
   crosscheck risk               compare prices and Greeks with QuantLib and vollib (needs both from PyPI)
 ";
 
@@ -46,6 +48,8 @@ fn main() -> ExitCode {
         ["drill", ref args @ ..] => drill::run(args),
         ["plants"] => plants::run(""),
         ["plants", word] => plants::run(word),
+        ["mutate", what] => mutate::run(what, None),
+        ["mutate", what, shard] => mutate::run(what, Some(shard)),
         ["crosscheck", what] => crosscheck::run(what),
         ["accept", suite, ref more @ ..] => accept::run(suite, more),
         ["bench", id, ref flags @ ..] => bench::run(id, flags),
