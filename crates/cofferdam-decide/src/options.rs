@@ -141,7 +141,7 @@ pub(crate) fn flips(
 ) -> Vec<String> {
     if let Some(choice) = chosen {
         let line = options.iter().find(|it| it.action == choice.action);
-        return line.map(|it| not_worth(it)).into_iter().collect();
+        return line.map(not_worth).into_iter().collect();
     }
     let mut out: Vec<String> = options.iter().map(|it| becomes_worth(it, live)).collect();
     if options.is_empty() {

@@ -30,7 +30,7 @@ const MILLS_TOP: [f64; 9] = [
     0.139_378_950_695_209_92,
     0.027_670_267_119_449_806,
     0.003_708_360_158_943_735,
-    0.000_308_203_763_943_942_63,
+    0.000_308_203_763_943_942_6,
     1.229_377_162_547_104_4e-5,
 ];
 /// ... and of the denominator. All are positive, so nothing cancels.
@@ -43,7 +43,7 @@ const MILLS_BOTTOM: [f64; 10] = [
     0.143_062_566_122_221_5,
     0.027_978_478_398_315_763,
     0.003_720_653_676_283_898,
-    0.000_308_203_769_355_039_12,
+    0.000_308_203_769_355_039_1,
     1.229_377_157_119_843e-5,
 ];
 /// `(exp(r) - 1 - r) / r^2` on half an octave, ascending; leaves 1.3e-17 of `exp(r)`.
@@ -102,8 +102,7 @@ pub(super) fn shared(x: f64, sd: f64, strike: f64) -> Shared {
 pub(super) fn fits(s: &Shared, sd: f64, forward: f64, strike: f64) -> bool {
     let inside = |v: f64| (EXTREME < v) & (v < 1.0 / EXTREME);
     // Single ampersands: a branch here would keep the loop from being vectorised.
-    (SD_MIN <= sd)
-        & (sd < SD_MAX)
+    (SD_MIN..SD_MAX).contains(&sd)
         & (s.d1.abs() < END)
         & (s.d2.abs() < END)
         & inside(forward)
