@@ -170,8 +170,8 @@ fn write_rule(out: &mut String, rule: &Learned) -> std::fmt::Result {
     )?;
     writeln!(
         out,
-        "{:>3} {:<18} {:>6} {:>8} {:>8} {:>9} {:>12} {}",
-        "#", "guard", "places", "seen", "held out", "breaches", "false alarms", "drift"
+        "{:>3} {:<18} {:>6} {:>8} {:>8} {:>9} {:>12} drift",
+        "#", "guard", "places", "seen", "held out", "breaches", "false alarms"
     )?;
     let mut rows: Vec<(u8, String, Vec<Proof>)> = Vec::new();
     for it in &rule.settings.guards {

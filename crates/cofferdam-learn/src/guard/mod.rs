@@ -235,7 +235,7 @@ impl Guards {
                 out.push(Breach { guard, measured });
             }
         });
-        out.sort_by(|a, b| a.guard.invariant.cmp(&b.guard.invariant));
+        out.sort_by_key(|it| it.guard.invariant);
         out
     }
 }

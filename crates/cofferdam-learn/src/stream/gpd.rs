@@ -95,7 +95,7 @@ pub fn grimshaw(excesses: &[f64]) -> Option<Tail> {
     // Towards zero from the left edge, dense at both ends.
     let mut left: Vec<f64> = (0..=GRID).map(|i| -edge * (1.0 - 0.5 * share(i))).collect();
     left.extend((0..GRID).rev().map(|i| -edge * 0.5 * share(i)));
-    let top = (2.0 * (1.0 - least) / (least * least)).max(1.0).min(1e15);
+    let top = (2.0 * (1.0 - least) / (least * least)).clamp(1.0, 1e15);
     let log_top = libm::log(top / NEAREST);
     let at = |i: u32| NEAREST * libm::exp(log_top * f64::from(i) / f64::from(GRID));
     let right: Vec<f64> = (0..=GRID).map(at).collect();
