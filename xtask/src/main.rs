@@ -6,6 +6,7 @@ mod codegen;
 mod crosscheck;
 mod drill;
 mod layers;
+mod mutate;
 mod plants;
 mod scaffold;
 mod services;
@@ -25,8 +26,10 @@ usage: cargo xtask <chore>
   plants [WORD]                 plant each known bug in a scratch copy and expect to see it caught
   accept loop                   run the acceptance lines of the closed loop and print the table
   accept load                   load a plan of a thousand detectors and print time and memory
+  accept risk                   run the acceptance lines of decisions in money and print the table
   accept faults [--runs N]      break one thing after the other around the program and print the table
-  bench ID [--json]             measure beside the peers, in release, and judge against the bars
+  bench ID [--json] [--quick]   measure beside the peers, in release, and judge against the bars
+  mutate risk [K/N]             change the kernel and the decision line by line and expect a test to fail (shard K of N)
   crosscheck risk               compare prices and Greeks with QuantLib and vollib (needs both from PyPI)
 ";
 
@@ -45,10 +48,11 @@ fn main() -> ExitCode {
         ["drill", ref args @ ..] => drill::run(args),
         ["plants"] => plants::run(""),
         ["plants", word] => plants::run(word),
+        ["mutate", what] => mutate::run(what, None),
+        ["mutate", what, shard] => mutate::run(what, Some(shard)),
         ["crosscheck", what] => crosscheck::run(what),
         ["accept", suite, ref more @ ..] => accept::run(suite, more),
-        ["bench", id] => bench::run(id, false),
-        ["bench", id, "--json"] => bench::run(id, true),
+        ["bench", id, ref flags @ ..] => bench::run(id, flags),
         _ => Err(vec![USAGE.to_owned()]),
     };
     match outcome {

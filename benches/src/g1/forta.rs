@@ -3,7 +3,7 @@
 //! It filters by event signature and address, so both sides get the ERC-20 transfers only, as one
 //! transaction per eight logs.
 
-use std::{path::PathBuf, process::Command};
+use std::process::Command;
 
 use alloy_primitives::{B256, Log, b256};
 
@@ -11,6 +11,7 @@ use super::{ROUND_MS, ROUNDS, accounts, by_index, index_of, same_hits};
 use crate::{
     Failure,
     cpu::best_ns,
+    peers,
     report::{Report, Row},
 };
 
@@ -24,13 +25,16 @@ pub(super) fn run(logs: &[Log], report: &mut Report) -> Result<(), Failure> {
     let accounts = accounts(&logs, DETECTORS);
     let index = index_of(&accounts);
     let hits = same_hits(&logs, &accounts, &index)?;
-    let folder = match install() {
-        Ok(folder) => folder,
-        Err(error) => {
-            report.note(format!("forta-agent cannot be installed, its bar is not judged: {error}"));
-            return Ok(());
-        }
-    };
+    let folder =
+        match peers::install("forta-agent", &["package.json", "dispatch.js"], "forta-agent") {
+            Ok(folder) => folder,
+            Err(error) => {
+                report.note(format!(
+                    "forta-agent cannot be installed, its bar is not judged: {error}"
+                ));
+                return Ok(());
+            }
+        };
     let input = folder.join("input.json");
     let shown: Vec<_> = logs
         .iter()
@@ -53,25 +57,4 @@ pub(super) fn run(logs: &[Log], report: &mut Report) -> Result<(), Failure> {
     let row = Row::rate(figure, "ns/log", ours).faster_than("forta-agent 0.1.48", theirs);
     report.row(row.at_least(1_000.0));
     Ok(())
-}
-
-/// Installs the peer beside the build output, once.
-fn install() -> Result<PathBuf, Failure> {
-    let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("peers/forta-agent");
-    let build = std::env::current_exe()?;
-    let folder = build.parent().ok_or("no build folder")?.join("peers/forta-agent");
-    std::fs::create_dir_all(&folder)?;
-    for name in ["package.json", "dispatch.js"] {
-        std::fs::copy(source.join(name), folder.join(name))?;
-    }
-    if !folder.join("node_modules/forta-agent").is_dir() {
-        let npm = Command::new("npm")
-            .args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"])
-            .current_dir(&folder)
-            .output()?;
-        if !npm.status.success() {
-            return Err(String::from_utf8_lossy(&npm.stderr).trim().to_owned().into());
-        }
-    }
-    Ok(folder)
 }

@@ -8,7 +8,7 @@ mod kills;
 mod rivals;
 mod tampers;
 
-use std::{path::Path, time::Instant};
+use std::{path::Path, sync::Arc, time::Instant};
 
 use alloy_primitives::B256;
 use cofferdam_core::{Record, Timestamp, ports::Journal};
@@ -37,19 +37,35 @@ const VERIFY_RECORDS: usize = 1_000_000;
 const VERIFY_SQLITE_RECORDS: usize = 100_000;
 /// Tasks that append one record at a time.
 const TASKS: usize = 64;
+/// Appends under way at a time in the rows that are judged: the second is made while the disk works.
+const UNDER_WAY: usize = 2;
+/// Bytes that our file adds to a commit and to each record in it.
+const COMMIT_HEADER: usize = 56;
+const ENTRY_HEADER: usize = 44;
 
 pub(crate) const NOW: Timestamp = Timestamp(1_790_000_000_000);
 
-/// Runs all of it.
-pub(crate) fn run() -> Result<(), Failure> {
+/// How much of it is run.
+#[derive(Clone, Copy)]
+struct Size {
+    slices: usize,
+    verify: usize,
+}
+
+/// Runs all of it, on less if `quick`.
+pub(crate) fn run(quick: bool) -> Result<(), Failure> {
+    let size = match quick {
+        true => Size { slices: 4, verify: VERIFY_RECORDS / 10 },
+        false => Size { slices: SLICES, verify: VERIFY_RECORDS },
+    };
     let runtime = Runtime::new()?;
     let folder = tempfile::tempdir()?;
     let mut report = Report::new();
     report.note(format!("files in {}", folder.path().display()));
     profile(&mut report);
-    appends(&runtime, folder.path(), &mut report)?;
+    appends(&runtime, folder.path(), size, &mut report)?;
     shared_commits(&runtime, folder.path(), &mut report)?;
-    verification(&runtime, folder.path(), &mut report)?;
+    verification(&runtime, folder.path(), size, &mut report)?;
     tampers::run(&runtime, folder.path(), &mut report)?;
     kills::run(&runtime, folder.path(), &mut report)?;
     report.print()
@@ -82,63 +98,130 @@ fn profile(report: &mut Report) {
     ));
 }
 
-fn appends(runtime: &Runtime, folder: &Path, report: &mut Report) -> Result<(), Failure> {
+/// One batch size: the rivals and the best of each, in commits per second.
+struct Contest {
+    ours: Arc<FileJournal>,
+    sqlite: Arc<SqliteJournal>,
+    rusqlite: rivals::Rusqlite,
+    redb: rivals::Redb,
+    zeroed: rivals::Raw,
+    growing: rivals::Raw,
+}
+
+impl Contest {
+    fn open(runtime: &Runtime, folder: &Path, batch: usize) -> Result<Self, Failure> {
+        let bytes = COMMIT_HEADER + (ENTRY_HEADER + APPEND_BYTES) * batch;
+        Ok(Self {
+            ours: Arc::new(runtime.block_on(FileJournal::open(folder.join("ours")))?),
+            sqlite: Arc::new(runtime.block_on(SqliteJournal::open(folder.join("sqlite")))?),
+            rusqlite: rivals::Rusqlite::open(&folder.join("rusqlite"))?,
+            redb: rivals::Redb::open(&folder.join("redb"))?,
+            zeroed: rivals::Raw::zeroed(&folder.join("zeroed"), bytes)?,
+            growing: rivals::Raw::growing(&folder.join("growing"), bytes)?,
+        })
+    }
+
+    /// One slice of everybody: ours with appends under way and one after the other, raw into written
+    /// blocks and at the end of a file, our SQLite, rusqlite, redb.
+    fn slice(
+        &mut self,
+        runtime: &Runtime,
+        records: &Arc<[Record]>,
+        count: usize,
+    ) -> Result<[f64; 7], Failure> {
+        let (batch, record) = (records.len(), vec![b'x'; APPEND_BYTES]);
+        let rate = |journal: Arc<dyn Journal>, under_way| {
+            runtime.block_on(journal_rate(journal, Arc::clone(records), count, under_way))
+        };
+        Ok([
+            rate(self.ours.clone(), UNDER_WAY)?,
+            rate(self.ours.clone(), 1)?,
+            self.zeroed.rate(count)?,
+            self.growing.rate(count)?,
+            rate(self.sqlite.clone(), UNDER_WAY)?,
+            self.rusqlite.rate(&record, batch, count)?,
+            self.redb.rate(&record, batch, count)?,
+        ])
+    }
+
+    /// Closes the journals and checks that ours holds what was appended.
+    fn close(self, runtime: &Runtime, appended: u64) -> Result<(), Failure> {
+        let stored = runtime.block_on(self.ours.verify())?;
+        if stored != appended {
+            return Err(format!("{appended} records were appended, {stored} are stored").into());
+        }
+        Ok(())
+    }
+}
+
+fn appends(
+    runtime: &Runtime,
+    folder: &Path,
+    size: Size,
+    report: &mut Report,
+) -> Result<(), Failure> {
     for (batch, count) in BATCHES {
-        let records: Vec<Record> = (0..*batch as u64).map(|it| record(it, APPEND_BYTES)).collect();
-        let ours = runtime.block_on(FileJournal::open(folder.join("ours")))?;
-        let sqlite = runtime.block_on(SqliteJournal::open(folder.join("sqlite")))?;
-        let mut redb = rivals::Redb::open(&folder.join("redb"))?;
-        let mut zeroed = rivals::Raw::zeroed(&folder.join("zeroed"), APPEND_BYTES * batch)?;
-        let mut growing = rivals::Raw::growing(&folder.join("growing"), APPEND_BYTES * batch)?;
-        let mut best = [0f64; 5];
-        for slice in 0..=SLICES {
-            let rates = [
-                runtime.block_on(journal_rate(&ours, &records, *count))?,
-                zeroed.rate(*count)?,
-                growing.rate(*count)?,
-                runtime.block_on(journal_rate(&sqlite, &records, *count))?,
-                redb.rate(&vec![b'x'; APPEND_BYTES], *batch, *count)?,
-            ];
+        let records: Arc<[Record]> =
+            (0..*batch as u64).map(|it| record(it, APPEND_BYTES)).collect();
+        let folder = tempfile::tempdir_in(folder)?;
+        let mut contest = Contest::open(runtime, folder.path(), *batch)?;
+        let mut best = [0f64; 7];
+        for slice in 0..=size.slices {
+            let rates = contest.slice(runtime, &records, *count)?;
             // The first slice warms up.
             for (best, rate) in best.iter_mut().zip(rates).filter(|_| slice > 0) {
                 *best = best.max(rate * *batch as f64);
             }
         }
-        runtime.block_on(ours.close());
-        runtime.block_on(sqlite.close());
-        let [ours, zeroed, growing, sqlite, redb] = best;
-        let row = || Row::rate(format!("durable append, {batch} a commit"), "records/s", ours);
+        contest.close(runtime, (size.slices as u64 + 1) * 2 * (*count * *batch) as u64)?;
+        let [ours, alone, zeroed, growing, sqlite, rusqlite, redb] = best;
+        let figure = format!("durable append, {batch} a commit");
+        let row = || Row::rate(figure.as_str(), "records/s", ours);
         let raw = "write+fdatasync";
         report.row(row().beside(format!("{raw}, preallocated"), zeroed).at_least(0.9));
         report.row(row().beside(format!("{raw}, growing"), growing));
         report.row(row().beside("SQLite journal", sqlite).at_least(1.5));
+        report.row(row().beside("rusqlite, no chain", rusqlite));
         report.row(row().beside("redb, no chain", redb));
-        for name in ["ours", "sqlite", "sqlite-wal", "sqlite-shm", "redb", "zeroed", "growing"] {
-            let path = folder.join(name);
-            let _ = std::fs::remove_dir_all(&path).or_else(|_| std::fs::remove_file(&path));
-        }
+        let alone = Row::rate(format!("{figure}, one after the other"), "records/s", alone);
+        report.row(alone.beside(format!("{raw}, preallocated"), zeroed));
     }
+    report.note(format!(
+        "appends: {UNDER_WAY} under way at a time unless one after the other is said; raw writes the same \
+         bytes per sync as our file does"
+    ));
     Ok(())
 }
 
-/// Batches per second.
+/// Batches per second with `under_way` appends at a time.
 async fn journal_rate(
-    journal: &dyn Journal,
-    records: &[Record],
+    journal: Arc<dyn Journal>,
+    records: Arc<[Record]>,
     count: usize,
+    under_way: usize,
 ) -> Result<f64, Failure> {
     let started = Instant::now();
-    for _ in 0..count {
-        journal.append(NOW, records).await?;
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..under_way {
+        let (journal, records) = (Arc::clone(&journal), Arc::clone(&records));
+        tasks.spawn(async move {
+            for _ in (task..count).step_by(under_way) {
+                journal.append(NOW, &records).await?;
+            }
+            Ok::<_, Failure>(())
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done??;
     }
     Ok(count as f64 / started.elapsed().as_secs_f64())
 }
 
 /// Many tasks that append one record each: how well commits are shared.
 fn shared_commits(runtime: &Runtime, folder: &Path, report: &mut Report) -> Result<(), Failure> {
-    let ours = std::sync::Arc::new(runtime.block_on(FileJournal::open(folder.join("many")))?);
+    let ours = Arc::new(runtime.block_on(FileJournal::open(folder.join("many")))?);
     let sqlite = runtime.block_on(SqliteJournal::open(folder.join("many.sqlite")))?;
-    let sqlite = std::sync::Arc::new(sqlite);
+    let sqlite = Arc::new(sqlite);
     let (mut best, mut best_sqlite) = (0f64, 0f64);
     for _ in 0..ROUNDS {
         best = best.max(runtime.block_on(tasks_rate(ours.clone()))?);
@@ -149,12 +232,12 @@ fn shared_commits(runtime: &Runtime, folder: &Path, report: &mut Report) -> Resu
     Ok(())
 }
 
-async fn tasks_rate(journal: std::sync::Arc<dyn Journal>) -> Result<f64, Failure> {
+async fn tasks_rate(journal: Arc<dyn Journal>) -> Result<f64, Failure> {
     const EACH: usize = 200;
     let started = Instant::now();
     let mut tasks = tokio::task::JoinSet::new();
     for task in 0..TASKS {
-        let journal = std::sync::Arc::clone(&journal);
+        let journal = Arc::clone(&journal);
         tasks.spawn(async move {
             let record = [record(task as u64, APPEND_BYTES)];
             for _ in 0..EACH {
@@ -169,9 +252,14 @@ async fn tasks_rate(journal: std::sync::Arc<dyn Journal>) -> Result<f64, Failure
     Ok((TASKS * EACH) as f64 / started.elapsed().as_secs_f64())
 }
 
-fn verification(runtime: &Runtime, folder: &Path, report: &mut Report) -> Result<(), Failure> {
+fn verification(
+    runtime: &Runtime,
+    folder: &Path,
+    size: Size,
+    report: &mut Report,
+) -> Result<(), Failure> {
     let ours = runtime.block_on(FileJournal::open(folder.join("verify")))?;
-    runtime.block_on(fill(&ours, VERIFY_RECORDS))?;
+    runtime.block_on(fill(&ours, size.verify))?;
     let sqlite = runtime.block_on(SqliteJournal::open(folder.join("verify.sqlite")))?;
     runtime.block_on(fill(&sqlite, VERIFY_SQLITE_RECORDS))?;
     let mut best = [(0f64, 0f64); 3];

@@ -3,6 +3,7 @@
 use std::{fs::File, io::Write, os::unix::fs::FileExt, path::Path, time::Instant};
 
 use redb::{Database, ReadableTableMetadata, TableDefinition};
+use rusqlite::Connection;
 
 use crate::Failure;
 
@@ -83,6 +84,41 @@ impl Redb {
                 }
             }
             write.commit()?;
+        }
+        Ok(count as f64 / started.elapsed().as_secs_f64())
+    }
+}
+
+/// rusqlite in WAL mode with a commit that waits for the disk.
+pub(super) struct Rusqlite(Connection);
+
+impl Rusqlite {
+    pub(super) fn open(path: &Path) -> Result<Self, Failure> {
+        let db = Connection::open(path)?;
+        db.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+        db.execute_batch(
+            "PRAGMA synchronous = FULL; CREATE TABLE entry (seq INTEGER PRIMARY KEY, record BLOB) STRICT;",
+        )?;
+        Ok(Self(db))
+    }
+
+    /// Commits of `batch` records per second.
+    pub(super) fn rate(
+        &mut self,
+        record: &[u8],
+        batch: usize,
+        count: usize,
+    ) -> Result<f64, Failure> {
+        let started = Instant::now();
+        for _ in 0..count {
+            let commit = self.0.transaction()?;
+            {
+                let mut insert = commit.prepare_cached("INSERT INTO entry (record) VALUES (?1)")?;
+                for _ in 0..batch {
+                    insert.execute([record])?;
+                }
+            }
+            commit.commit()?;
         }
         Ok(count as f64 / started.elapsed().as_secs_f64())
     }

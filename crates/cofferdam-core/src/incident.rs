@@ -111,10 +111,30 @@ pub struct OptionLine {
     pub cost: Usd,
     /// Probability above which acting is worth its cost.
     pub threshold: Probability,
-    /// posterior × avoided − (1 − posterior) × cost.
+    /// Expected net benefit: posterior × what it saves in all − (1 − posterior) × cost.
     pub net: Usd,
     /// What follows.
     pub verdict: Verdict,
+    /// What the verdict has to spare.
+    #[serde(default)]
+    pub room: Room,
+}
+
+/// How far a verdict is from turning. Ledgers written before it existed have none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Room {
+    /// All that acting now saves if the attack is real, this block and later.
+    pub saves: Usd,
+    /// What waiting one more block costs over acting now; negative if waiting is better.
+    pub waiting: Usd,
+    /// Posterior below which an order for it is given up again.
+    pub exit: Probability,
+    /// Its cost at the low and the high end of its figures.
+    pub costs: (Usd, Usd),
+    /// Cost at which the verdict turns.
+    pub cost_turns_at: Usd,
+    /// Loss avoided in the next block at which the verdict turns, later blocks in proportion.
+    pub loss_turns_at: Usd,
 }
 
 /// What follows for one action.

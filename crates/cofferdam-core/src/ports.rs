@@ -3,7 +3,7 @@
 //!
 //! Every port is object-safe; futures are boxed so that no async runtime is named here.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, sync::Arc};
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 
@@ -104,6 +104,23 @@ pub trait StateSource: Send + Sync {
     /// # Errors
     /// [`StateError::Missing`] if the source does not hold the answer.
     fn block_hash(&self, number: u64) -> Result<B256, StateError>;
+    /// The same state, for learning what an execution reads before it is asked for. `None` where
+    /// everything is at hand.
+    fn ahead(&self) -> Option<Arc<dyn Ahead>> {
+        None
+    }
+}
+
+/// State of which the unknown parts are noted, answered as [`StateError::Missing`], and then asked for
+/// many at a time. What was executed on it is a guess unless nothing was wanted.
+pub trait Ahead: StateSource {
+    /// Notes what executing `tx` surely reads.
+    fn hint(&self, tx: &crate::Tx);
+    /// Asks for everything that was wanted and is unknown, and says how much that was.
+    ///
+    /// # Errors
+    /// [`StateError::Unavailable`] if no node answered.
+    fn fetch(&self) -> Result<usize, StateError>;
 }
 
 /// Balance, nonce and code of an account.

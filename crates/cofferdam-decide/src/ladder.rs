@@ -1,16 +1,18 @@
-//! The ladder: each action of the plan weighed, the best one chosen (`risk.md` §9.5, one-shot rule).
+//! The ladder: each action of the plan weighed, the best one chosen (`risk.md` §9.5).
 
 use std::collections::BTreeSet;
 
 use cofferdam_core::{
-    Finding, Probability, Stage, Timestamp, Usd,
+    ChainId, Finding, Probability, Stage, Timestamp, Usd,
     incident::{Ledger, OptionLine, Quantity, Term, Verdict},
-    plan::{Action, Entity, Mode, Plan},
+    plan::{Decision, Entity, Mode, Plan, Policy},
 };
 
 use crate::{
-    drain::{self, Losses},
-    evidence, gate,
+    Tables,
+    drain::Stakes,
+    evidence, gate, losses,
+    options::{self, Outlook},
 };
 
 /// A finding with the mode of its rule.
@@ -20,6 +22,8 @@ pub struct Weighed<'a> {
     pub finding: &'a Finding,
     /// How far it may go.
     pub mode: Mode,
+    /// Blocks between its block and the head of its chain; 0 for a pending transaction.
+    pub age: u64,
 }
 
 /// An order decided earlier, for budgets and cooldowns.
@@ -31,6 +35,17 @@ pub struct PastOrder {
     pub at: Timestamp,
     /// Whether it went out without a person.
     pub automatic: bool,
+    /// Probability that it was for nothing, as far as known by now.
+    pub doubt: Probability,
+}
+
+/// An order decided for the incident that is not out yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Id of the action.
+    pub action: String,
+    /// When it was decided.
+    pub since: Timestamp,
 }
 
 /// Everything a decision rests on.
@@ -40,18 +55,22 @@ pub struct Case<'a> {
     pub now: Timestamp,
     /// The response plan.
     pub plan: &'a Plan,
+    /// What was solved when the plan was loaded.
+    pub tables: &'a Tables,
     /// The entity under attack.
     pub entity: &'a Entity,
+    /// The chain it is attacked on.
+    pub chain: ChainId,
     /// Value held by the entity before the attack, with its source; `None` if unknown.
     pub holdings: Option<(Usd, String)>,
     /// The findings of the incident that count now.
     pub findings: &'a [Weighed<'a>],
-    /// Blocks since the first loss, at least 1 if there is a loss.
-    pub blocks_since_loss: u64,
     /// Orders of this and other incidents, for budgets and cooldowns.
     pub past: &'a [PastOrder],
     /// Actions already ordered for this incident and not failed: not weighed again.
     pub under_way: &'a BTreeSet<String>,
+    /// Those of them that are not out yet.
+    pub waiting: &'a [Waiting],
 }
 
 /// What to do: the chosen action and whether it may go out by itself.
@@ -63,6 +82,17 @@ pub struct Choice {
     pub automatic: bool,
 }
 
+/// A decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// The reasoning.
+    pub ledger: Ledger,
+    /// What is to be ordered now; `None` means watch and notify.
+    pub choice: Option<Choice>,
+    /// Actions whose orders are not out yet and not worth it any more.
+    pub withdraw: Vec<String>,
+}
+
 impl Weighed<'_> {
     /// Whether it counts as evidence: shadow rules and blind findings do not.
     pub(crate) fn counts(&self) -> bool {
@@ -72,37 +102,61 @@ impl Weighed<'_> {
 
 /// Weighs every action that protects the entity and picks the one with the best expected net
 /// benefit; equal ones by the lower rung, then by name. The ledger tells all of it.
-pub fn decide(case: &Case<'_>) -> (Ledger, Option<Choice>) {
+pub fn decide(case: &Case<'_>) -> Decided {
     let decision = &case.plan.decision;
-    let (posterior, mut terms) = evidence::fuse(decision, case.findings);
-    let (at_risk, source) = value_at_risk(case);
-    let losses = Losses {
-        suffered: lost(case.findings, |it| it > Stage::Pending),
-        impending: lost(case.findings, |it| it == Stage::Pending),
-        blocks: case.blocks_since_loss,
+    let full = decision.policy == Policy::Sequential;
+    let belief = match full {
+        true => evidence::believe(decision, case.findings),
+        false => evidence::one_shot(decision, case.findings),
     };
-    let drain = drain::drain(decision, at_risk, losses);
-    terms.extend(drain::terms(decision, at_risk, &source, losses, &drain));
+    let stakes = stakes(case);
+    let (drain, drain_terms) = if full { stakes.drain() } else { stakes.one_shot() };
+    let outlook = Outlook { live: belief.live, drain };
+    let mut terms = belief.terms;
+    terms.extend(drain_terms);
 
-    let mut options: Vec<OptionLine> = Vec::new();
+    let mut weighed = Vec::new();
     for action in case.plan.actions.iter().filter(|it| it.contains.contains(&case.entity.id)) {
-        let (line, costs) = weigh(case, action, posterior, drain.next_block);
-        terms.push(costs);
-        options.push(line);
+        let option = options::weigh(case, action, &outlook);
+        terms.push(option.cost.clone());
+        weighed.push(option);
     }
-    options.sort_by(|a, b| (a.rung, &a.action).cmp(&(b.rung, &b.action)));
-    let chosen = choose(&mut options);
-    let flips = flips(&options, chosen.as_ref(), posterior);
+    if full {
+        terms.push(alarms_left(decision, case));
+    }
+    weighed.sort_by(|a, b| (a.line.rung, &a.line.action).cmp(&(b.line.rung, &b.line.action)));
+    let withdraw =
+        weighed.iter().filter(|it| it.withdraw).map(|it| it.line.action.clone()).collect();
+    let remarks: Vec<String> = weighed.iter().flat_map(|it| it.remarks.iter().cloned()).collect();
+    let mut options: Vec<OptionLine> = weighed.into_iter().map(|it| it.line).collect();
+    let choice = choose(&mut options);
+    let mut flips = options::flips(&options, choice.as_ref(), belief.live);
+    flips.extend(remarks);
     let ledger = Ledger {
         at: case.now,
         prior: Probability(decision.prior_ppb),
-        posterior,
+        posterior: belief.live,
         terms,
         options,
-        chosen: chosen.as_ref().map(|it| it.action.clone()),
+        chosen: choice.as_ref().map(|it| it.action.clone()),
         flips,
     };
-    (ledger, chosen)
+    Decided { ledger, choice, withdraw }
+}
+
+fn stakes<'a>(case: &'a Case<'a>) -> Stakes<'a> {
+    let (at_risk, source) = value_at_risk(case);
+    let chain = case.plan.chains.iter().find(|it| it.id == case.chain);
+    // Without a chain in the plan no time passes per block, and a limiter regains nothing.
+    let block_ms = chain.map_or(0, |it| it.block_time.0);
+    Stakes {
+        decision: &case.plan.decision,
+        at_risk,
+        source,
+        lost: losses::by_block(case.findings),
+        impending: losses::impending(case.findings),
+        outlet: case.entity.outlet.as_ref().map(|it| (it, block_ms)),
+    }
 }
 
 /// The plan's figure, else what the entity was seen to hold, else at least what was lost.
@@ -113,64 +167,31 @@ fn value_at_risk(case: &Case<'_>) -> (Usd, String) {
     match &case.holdings {
         Some((value, source)) => (*value, source.clone()),
         None => {
-            let all = lost(case.findings, |_| true);
-            (all, "holdings unknown: at least what was lost".into())
+            let mut all: Vec<Weighed<'_>> = case.findings.to_vec();
+            all.retain(|it| it.finding.stage > Stage::Pending);
+            let lost = losses::total(&losses::by_block(&all));
+            let known = lost.max(losses::impending(case.findings));
+            (known, "holdings unknown: at least what was lost".into())
         }
     }
 }
 
-/// Loss in transactions of the stages wanted: two rules that see the same loss are not added up.
-/// Within a rule losses of different transactions are.
-fn lost(findings: &[Weighed<'_>], stage: impl Fn(Stage) -> bool) -> Usd {
-    let mut by_rule = std::collections::BTreeMap::<&str, Usd>::new();
-    for it in findings.iter().filter(|it| it.counts() && stage(it.finding.stage)) {
-        let sum = by_rule.entry(&it.finding.rule).or_default();
-        *sum = sum.plus(Usd(it.finding.loss.0.max(0)));
-    }
-    by_rule.into_values().max().unwrap_or_default()
-}
-
-fn weigh(
-    case: &Case<'_>,
-    action: &Action,
-    posterior: Probability,
-    next_block: Usd,
-) -> (OptionLine, Term) {
-    let stops =
-        Probability(u32::try_from(action.stops.0.min(1_000_000) * 1_000).unwrap_or(u32::MAX));
-    let avoided = next_block.weighted(stops);
-    let per_hour = action.cost.per_hour.0.0;
-    let hours_ms = i128::from(action.cost.duration.0);
-    let running = Usd(per_hour.saturating_mul(hours_ms) / 3_600_000);
-    let cost = action.cost.fixed.0.plus(running);
-    let threshold = Probability(cofferdam_risk::threshold_ppb(cost.0, avoided.0));
-    let net = Usd(cofferdam_risk::net_benefit_micro_usd(posterior.0, cost.0, avoided.0));
-    let verdict = if case.under_way.contains(&action.id) {
-        Verdict::Withheld("already ordered".into())
-    } else if net.0 <= 0 {
-        Verdict::BelowThreshold
-    } else {
-        gate::gate(case.plan.decision.harm_gate, case.now, action, case.findings, case.past)
-    };
-    let line = OptionLine {
-        action: action.id.clone(),
-        rung: action.rung,
-        avoided,
-        cost,
-        threshold,
-        net,
-        verdict,
-    };
-    let costs = Term {
-        name: format!("cost of {}", action.id),
-        value: Quantity::Usd(cost),
-        interval: Some((Quantity::Usd(action.cost.fixed.0), Quantity::Usd(cost))),
+fn alarms_left(decision: &Decision, case: &Case<'_>) -> Term {
+    let spent = gate::doubted(decision, case.now, case.past);
+    let budget = u64::from(decision.false_alarms_max) * u64::from(Probability::CERTAIN.0);
+    let left = budget.saturating_sub(spent) / u64::from(Probability::CERTAIN.0);
+    Term {
+        name: "false alarms left".into(),
+        value: Quantity::Count(left),
+        interval: None,
         source: format!(
-            "plan: fixed {} + {} an hour for {}",
-            action.cost.fixed, action.cost.per_hour, action.cost.duration
+            "plan: {} in {}, less {}.{:02} doubted",
+            decision.false_alarms_max,
+            decision.false_alarm_window,
+            spent / 1_000_000_000,
+            spent / 10_000_000 % 100
         ),
-    };
-    (line, costs)
+    }
 }
 
 /// Picks the best option that may run or be proposed; the others become dominated. An option that may
@@ -195,30 +216,4 @@ fn choose(options: &mut [OptionLine]) -> Option<Choice> {
     }
     let it = options.get(best)?;
     Some(Choice { action: it.action.clone(), automatic: it.verdict == Verdict::Act })
-}
-
-/// What would change the decision.
-fn flips(options: &[OptionLine], chosen: Option<&Choice>, posterior: Probability) -> Vec<String> {
-    let mut out = Vec::new();
-    if let Some(choice) = chosen {
-        let line = options.iter().find(|it| it.action == choice.action);
-        out.extend(line.map(|it| {
-            format!("{} would not be worth it below a posterior of {}", it.action, it.threshold)
-        }));
-        return out;
-    }
-    for it in options {
-        out.push(match &it.verdict {
-            Verdict::Withheld(why) => format!("{}: {why}", it.action),
-            _ if it.avoided.0 == 0 => format!("{} would avoid nothing", it.action),
-            _ => format!(
-                "{} becomes worth it at a posterior of {} (now {posterior})",
-                it.action, it.threshold
-            ),
-        });
-    }
-    if options.is_empty() {
-        out.push("no action of the plan protects this entity".into());
-    }
-    out
 }

@@ -20,8 +20,8 @@ pub fn ledger(ledger: &Ledger) -> String {
     if !ledger.options.is_empty() {
         let _ = writeln!(
             out,
-            "  {:<20} {:>14} {:>12} {:>14} {:>14}  verdict",
-            "action", "avoided", "cost", "threshold", "net"
+            "  {:<16} {:>12} {:>12} {:>24} {:>14} {:>12} {:>12}  verdict",
+            "action", "next block", "saves", "cost", "threshold", "waiting", "net"
         );
     }
     for it in &ledger.options {
@@ -34,12 +34,19 @@ pub fn ledger(ledger: &Ledger) -> String {
         };
         let _ = writeln!(
             out,
-            "  {:<20} {:>14} {:>12} {:>14} {:>14}  {verdict}",
+            "  {:<16} {:>12} {:>12} {:>24} {:>14} {:>12} {:>12}  {verdict}",
             it.action,
             it.avoided.to_string(),
-            it.cost.to_string(),
+            it.room.saves.to_string(),
+            format!("{} … {}", it.room.costs.0, it.room.costs.1),
             it.threshold.to_string(),
+            it.room.waiting.to_string(),
             it.net.to_string()
+        );
+    }
+    if !ledger.options.is_empty() {
+        out.push_str(
+            "  waiting: what one more block costs over acting now; negative: waiting is better\n",
         );
     }
     match &ledger.chosen {

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 
 use alloy_primitives::{Address, B256};
 use cofferdam_core::{
-    BlockRef, ChainId, Class, Finding, Severity, Stage, Timestamp, Usd,
+    BlockRef, ChainId, Class, Finding, Probability, Severity, Stage, Timestamp, Usd,
     plan::{Mode, Plan},
 };
-use cofferdam_decide::{Case, Choice, PastOrder, Weighed, decide, render};
+use cofferdam_decide::{
+    Case, Choice, Decided, PastOrder, Tables, Waiting, Weighed, decide, render,
+};
 use expect_test::expect;
 use proptest::prelude::*;
 
@@ -62,21 +64,45 @@ fn finding(class: Class, severity: Severity, llr: i32, loss: i128) -> Finding {
     }
 }
 
+/// A case around one plan, to be varied.
+struct Setting {
+    plan: Plan,
+    tables: Tables,
+    past: Vec<PastOrder>,
+    under_way: BTreeSet<String>,
+    waiting: Vec<Waiting>,
+}
+
+impl Setting {
+    fn of(plan: &str) -> Self {
+        let plan: Plan = toml::from_str(plan).expect("a plan");
+        let tables = Tables::of(&plan.decision);
+        let (past, under_way, waiting) = (vec![], BTreeSet::new(), vec![]);
+        Self { plan, tables, past, under_way, waiting }
+    }
+
+    fn decide(&self, findings: &[Weighed<'_>]) -> Decided {
+        decide(&Case {
+            now: NOW,
+            plan: &self.plan,
+            tables: &self.tables,
+            entity: &self.plan.entities[0],
+            chain: ChainId(31337),
+            holdings: None,
+            findings,
+            past: &self.past,
+            under_way: &self.under_way,
+            waiting: &self.waiting,
+        })
+    }
+}
+
+const NOW: Timestamp = Timestamp(84_500);
+
 fn run(finding: &Finding, mode: Mode, past: &[PastOrder]) -> (String, Option<Choice>) {
-    let plan: Plan = toml::from_str(PLAN).expect("a plan");
-    let findings = [Weighed { finding, mode }];
-    let case = Case {
-        now: Timestamp(84_500),
-        plan: &plan,
-        entity: &plan.entities[0],
-        holdings: None,
-        findings: &findings,
-        blocks_since_loss: 1,
-        past,
-        under_way: &BTreeSet::new(),
-    };
-    let (ledger, choice) = decide(&case);
-    (render::ledger(&ledger), choice)
+    let setting = Setting { past: past.to_vec(), ..Setting::of(PLAN) };
+    let it = setting.decide(&[Weighed { finding, mode, age: 0 }]);
+    (render::ledger(&it.ledger), it.choice)
 }
 
 #[test]
@@ -86,21 +112,27 @@ fn a_critical_loss_pauses_the_market_and_not_the_protocol() {
     assert_eq!(choice, Some(Choice { action: "pause-vault".into(), automatic: true }));
     expect![[r#"
         decision at 1970-01-01T00:01:24.500Z
-          prior per block                 0.0000016 %                      plan: decision.prior-ppb
+          prior per block                 0.0000016 % [0.0000005 % … 0.0000048 %] plan: decision.prior-ppb, 3 times less or more
           evidence: value                 +20.000 nat                      findings of drain, capped at +20.000 nat
-          posterior                       88.58 %                          prior and evidence (Bayes)
+          stage: preparation              0.0000008 % [0.0000007 % … 0.0000009 %] suspicion before a loss
+          stage: in progress              49.60 % [39.65 % … 53.69 %]      harm, less what took all at once
+          stage: drained                  38.97 % [31.15 % … 42.18 %]      atomic share of the first loss, and quiet since
+          posterior                       49.60 % [39.65 % … 53.69 %]      in progress, or begins before the next block
           value at risk                   $1,000,000                       plan: value-at-risk of vault
           already lost                    $300,000                         findings of class damage in blocks
           still there                     $700,000                         value at risk less loss
-          blocks a drain takes            10 blocks                        plan: decision.drain-blocks
-          loss in the next block if real  $168,000 [$70,000 … $700,000]    observed rate or even drain of the rest; the atomic part is sunk
-          cost of pause-vault             $4,000 [$2,000 … $4,000]         plan: fixed 2000 usd + 500 usd an hour for 4h
-          cost of pause-all               $40,000 [$20,000 … $40,000]      plan: fixed 20000 usd + 5000 usd an hour for 4h
-          action                      avoided         cost      threshold            net  verdict
-          pause-vault                $168,000       $4,000         2.32 %       $148,371  act
-          pause-all                  $168,000      $40,000        19.23 %       $144,262  another is better
+          loss per block while it drains  $198,333 [$76,520 … $700,000]    1 blocks with losses; linear fits better
+          blocks until all is gone        4 blocks                         still there by loss per block
+          loss in the next block if real  $198,333 [$76,520 … $700,000]    one block of the drain; all at once is over
+          cost of pause-vault             $4,000 [$2,000 … $6,000]         plan: fixed $2,000 + fees $2,000 for 4h
+          cost of pause-all               $40,000 [$20,000 … $60,000]      plan: fixed $20,000 + fees $20,000 for 4h
+          false alarms left               4                                plan: 4 in 90d, less 0.00 doubted
+          action             next block        saves                     cost      threshold      waiting          net  verdict
+          pause-vault          $198,333     $700,000          $2,000 … $6,000         1.03 %      $98,383     $345,249  act
+          pause-all            $198,333     $700,000        $20,000 … $60,000         9.50 %      $96,382     $327,108  another is better
+          waiting: what one more block costs over acting now; negative: waiting is better
           → pause-vault
-            pause-vault would not be worth it below a posterior of 2.32 %
+            pause-vault would not be worth it below a posterior of 1.03 %, above a cost of $375,065, or if it saved less than $2,115 in the next block
     "#]].assert_eq(&text);
 }
 
@@ -130,7 +162,9 @@ fn one_click_rules_and_an_exhausted_budget_only_propose() {
     let critical = finding(Class::Damage, Severity::Critical, 30_000, 300_000);
     let proposed = |choice: Option<Choice>| choice.is_some_and(|it| !it.automatic);
     assert!(proposed(run(&critical, Mode::OneClick, &[]).1));
-    let mut used = PastOrder { action: "pause-vault".into(), at: Timestamp(0), automatic: true };
+    let doubt = Probability(100_000_000);
+    let mut used =
+        PastOrder { action: "pause-vault".into(), at: Timestamp(0), automatic: true, doubt };
     assert!(
         run(&critical, Mode::Automatic, &[used.clone()])
             .1
@@ -146,5 +180,198 @@ proptest! {
     fn more_evidence_never_undoes_an_action(llr in 0..40_000_i32, more in 0..10_000_i32, loss in 0..2_000_000_i128) {
         let act = |llr| run(&finding(Class::Damage, Severity::Critical, llr, loss), Mode::Automatic, &[]).1.is_some();
         prop_assert!(!act(llr) || act(llr.saturating_add(more)));
+    }
+}
+
+/// A pool with an options book: everything that a pause costs, an expiry inside it, a limiter on the way out.
+const BOOK: &str = r#"
+version = 1
+name = "Example"
+[[chains]]
+id = "eip155:31337"
+block-time = "12s"
+[[entities]]
+id = "pool"
+accounts = ["eip155:31337:0x00000000000000000000000000000000000000aa"]
+value-at-risk = "61000000 usd"
+outlet = { capacity = "4000000 usd", per-hour = "3000000 usd" }
+[[actions]]
+id = "limit"
+rung = "limit"
+contains = ["pool"]
+call = { via = "direct", target = "eip155:31337:0x00000000000000000000000000000000000000aa", function = "pause", relayer = "one" }
+autonomy = { level = "act" }
+stops = "58 %"
+cost = { fixed = "5000 usd", per-hour = "600 usd", catch-up = "80 %", duration = "12h" }
+[[actions]]
+id = "pause-pool"
+rung = "pause-market"
+contains = ["pool"]
+call = { via = "direct", target = "eip155:31337:0x00000000000000000000000000000000000000aa", function = "pause", relayer = "one" }
+autonomy = { level = "act" }
+stops = "96 %"
+success = "98 %"
+cost = { fixed = "15000 usd", per-hour = "4000 usd", catch-up = "30 %", duration = "6h", delayed = "9000000 usd", opportunity = "0.1 bps", liquidations = "20000 usd", pause-risk = "74000 usd", lp-flight = "5000000 usd", lp-margin = "20 bps", lp-months = 2, expiry = { first = 28800, every = "1d", loss = "31000 usd" } }
+[[actions]]
+id = "pause-protocol"
+rung = "pause-protocol"
+contains = ["pool"]
+call = { via = "direct", target = "eip155:31337:0x00000000000000000000000000000000000000ab", function = "pause", relayer = "one" }
+effect-blocks = 2
+cost = { fixed = "200000 usd", per-hour = "500000 usd", duration = "6h" }
+"#;
+
+fn at(number: u64, class: Class, group: &str, llr: i32, loss: i128, actor: u8) -> Finding {
+    let mut it = finding(class, Severity::Critical, llr, loss);
+    it.block.number = number;
+    it.block.hash = B256::with_last_byte(number as u8);
+    it.rule = group.into();
+    it.group = group.into();
+    it.actors = vec![Address::repeat_byte(actor)];
+    it.id = Finding::id_of(it.block.chain, group, it.block.hash, it.subject);
+    it
+}
+
+/// With the head at block 20.
+fn weighed(findings: &[Finding]) -> Vec<Weighed<'_>> {
+    let weigh =
+        |finding| Weighed { finding, mode: Mode::Automatic, age: 20 - finding.block.number };
+    findings.iter().map(weigh).collect()
+}
+
+#[test]
+fn the_ledger_shows_every_term_with_its_unit_source_and_interval() {
+    let findings = [
+        at(12, Class::Suspicion, "funding", 4_000, 0, 1),
+        at(18, Class::Damage, "value", 14_000, 900_000, 1),
+        at(20, Class::Damage, "value", 14_000, 1_100_000, 1),
+        at(19, Class::Suspicion, "bridge", 3_000, 0, 9),
+    ];
+    let it = Setting::of(BOOK).decide(&weighed(&findings));
+    expect![[r#""#]].assert_eq(&render::ledger(&it.ledger));
+}
+
+#[test]
+fn below_the_threshold_the_ledger_says_what_would_change_it() {
+    let findings = [at(20, Class::Damage, "value", 9_000, 900_000, 1)];
+    let it = Setting::of(BOOK).decide(&weighed(&findings));
+    assert_eq!(it.choice, None);
+    expect![[r#""#]].assert_eq(&it.ledger.flips.join("\n"));
+}
+
+#[test]
+fn unrelated_accounts_are_not_added_up() {
+    let apart = [
+        at(19, Class::Suspicion, "one", 9_000, 0, 1),
+        at(20, Class::Suspicion, "two", 9_000, 0, 2),
+    ];
+    let together = [apart[0].clone(), at(20, Class::Suspicion, "two", 9_000, 0, 1)];
+    let posterior = |it: &[Finding]| Setting::of(BOOK).decide(&weighed(it)).ledger.posterior;
+    assert!(posterior(&together).0 > 1_000 * posterior(&apart).0 / 2);
+}
+
+#[test]
+fn a_drain_that_stopped_is_not_paused_and_one_that_goes_on_is() {
+    let first = at(2, Class::Damage, "value", 17_000, 900_000, 1);
+    let last = at(20, Class::Damage, "value", 17_000, 900_000, 1);
+    let weigh = |finding, age| Weighed { finding, mode: Mode::Automatic, age };
+    let setting = Setting::of(BOOK);
+    assert_eq!(setting.decide(&[weigh(&first, 90)]).choice, None);
+    assert!(setting.decide(&[weigh(&first, 90), weigh(&last, 0)]).choice.is_some());
+}
+
+#[test]
+fn what_waits_is_given_up_only_well_below_its_threshold_and_after_its_dwell() {
+    let mut setting = Setting::of(PLAN);
+    setting.under_way.insert("pause-vault".into());
+    let waits = |since| vec![Waiting { action: "pause-vault".into(), since }];
+    setting.plan.decision.dwell = cofferdam_core::plan::DurationText(60_000);
+    let decide = |setting: &Setting, llr| {
+        let finding = finding(Class::Control, Severity::Critical, llr, 0);
+        let it = setting.decide(&[Weighed { finding: &finding, mode: Mode::OneClick, age: 0 }]);
+        (it.withdraw, it.ledger)
+    };
+    setting.waiting = waits(Timestamp(0));
+    let (withdraw, ledger) = decide(&setting, 8_000);
+    assert_eq!(withdraw, ["pause-vault"]);
+    // Between the two thresholds it is kept.
+    let line = ledger.options.iter().find(|it| it.action == "pause-vault").expect("weighed");
+    assert_eq!(line.room.exit.0, line.threshold.0 / 3);
+    let between = (8_000..20_000).step_by(100).find(|llr| {
+        let posterior = decide(&setting, *llr).1.posterior;
+        line.room.exit <= posterior && posterior < line.threshold
+    });
+    assert!(decide(&setting, between.expect("such evidence")).0.is_empty());
+    setting.waiting = waits(Timestamp(NOW.0 - 59_000));
+    assert!(decide(&setting, 8_000).0.is_empty(), "dwell");
+}
+
+#[test]
+fn spent_false_alarms_and_dear_actions_are_only_proposed() {
+    let findings = [at(20, Class::Damage, "value", 19_000, 900_000, 1)];
+    let run = |setting: &Setting| setting.decide(&weighed(&findings));
+    let mut setting = Setting::of(BOOK);
+    assert!(run(&setting).choice.is_some_and(|it| it.automatic));
+    let other = |doubt| PastOrder {
+        action: "elsewhere".into(),
+        at: Timestamp(1_000),
+        automatic: true,
+        doubt,
+    };
+    setting.past = vec![other(Probability::CERTAIN); 4];
+    let it = run(&setting);
+    assert!(it.choice.is_some_and(|it| !it.automatic));
+    assert!(
+        it.ledger.flips.iter().any(|it| it.ends_with("4 false alarms in 90d are spent")),
+        "{:?}",
+        it.ledger.flips
+    );
+    setting.past = vec![other(Probability::NEVER); 40];
+    assert!(run(&setting).choice.is_some_and(|it| it.automatic));
+    for action in &mut setting.plan.actions {
+        action.budget.cost_max = Some("1000 usd".parse().expect("an amount"));
+    }
+    assert!(run(&setting).choice.is_some_and(|it| !it.automatic));
+}
+
+proptest! {
+    /// `risk.md` §17 through the whole decision: more at stake or more certainty never turns *act* into *wait*,
+    /// a dearer action never needs less certainty.
+    #[test]
+    fn the_whole_decision_moves_the_right_way(
+        llr in 5_000..20_000_i32, more in 0..8_000_i32, loss in 0..900_000_i128, dearer in 1..50_i128,
+    ) {
+        let decide = |setting: &Setting, llr| {
+            let it = finding(Class::Damage, Severity::Critical, llr, loss);
+            setting.decide(&[Weighed { finding: &it, mode: Mode::Automatic, age: 0 }])
+        };
+        let plain = Setting::of(PLAN);
+        let at = |it: &Decided| it.ledger.options[0].clone();
+        let base = decide(&plain, llr);
+        prop_assert!(base.choice.is_none() || decide(&plain, llr + more).choice.is_some());
+        let mut dear = Setting::of(PLAN);
+        for action in &mut dear.plan.actions {
+            action.cost.fixed.0 = Usd(action.cost.fixed.0.0 * dearer);
+        }
+        prop_assert!(at(&decide(&dear, llr)).threshold >= at(&base).threshold);
+        let mut rich = Setting::of(PLAN);
+        rich.plan.entities[0].value_at_risk = Some("5000000 usd".parse().expect("an amount"));
+        prop_assert!(base.choice.is_none() || decide(&rich, llr).choice.is_some());
+    }
+
+    /// Before anything is lost the full rule acts no later than the one-shot rule of the same plan.
+    #[test]
+    fn before_a_loss_it_acts_no_later_than_the_one_shot_rule(llr in 0..22_000_i32, pending in 0..1_000_000_i128) {
+        let mut harm = finding(Class::Damage, Severity::Critical, llr, pending);
+        harm.stage = Stage::Pending;
+        let mut setting = Setting::of(PLAN);
+        for action in &mut setting.plan.actions {
+            action.stage = Stage::Pending;
+        }
+        let mut first = Setting::of(PLAN);
+        first.plan = setting.plan.clone();
+        first.plan.decision.policy = cofferdam_core::plan::Policy::OneShot;
+        let case = [Weighed { finding: &harm, mode: Mode::Automatic, age: 0 }];
+        prop_assert!(first.decide(&case).choice.is_none() || setting.decide(&case).choice.is_some());
     }
 }

@@ -66,6 +66,11 @@ impl Index {
         Span { start, end: self.lists.len() as u32 }
     }
 
+    /// The accounts that any rule is interested in.
+    pub(crate) fn accounts(&self) -> impl Iterator<Item = Address> {
+        self.accounts.keys().copied()
+    }
+
     /// Calls `hit` with the rules that want logs of this emitter, and those that want this signature.
     #[inline]
     pub fn log(&self, log: &Log, mut hit: impl FnMut(&[u32])) {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use cofferdam_core::{
     ChainId, Finding, Observation, Tx, evidence::Tracing, plan::Plan, read::StateRead, record::Memo,
 };
@@ -125,6 +125,11 @@ impl RuleSet {
     /// The state reads that rules want whatever happens, sorted, each once.
     pub(crate) fn reads(&self) -> &[StateRead] {
         self.asked.reads()
+    }
+
+    /// The accounts that the rules are indexed on, in no order.
+    pub fn accounts(&self) -> impl Iterator<Item = Address> {
+        self.index.accounts()
     }
 
     /// The state reads wanted for an observation with these transactions, sorted, each once.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use cofferdam_core::{
-    BlockRef, ChainId, Finding, FindingId, IncidentId, Record, Stage, Timestamp,
+    BlockRef, ChainId, Finding, FindingId, IncidentId, Probability, Record, Stage, Timestamp,
     incident::IncidentState,
     order::Outcome,
     plan::{Autonomy, Plan},
@@ -119,12 +119,16 @@ fn apply_order(state: &mut State, plan: &Plan, at: Timestamp, record: &Record) {
                 Autonomy::Veto { window } => Release::After(order.decided_at.plus_ms(window.0)),
                 Autonomy::Propose => Release::OnApproval,
             };
+            let mut doubt = Probability::NEVER;
             if let Some(it) = state.incidents.get_mut(&order.incident) {
                 it.orders.push(order.key);
+                // The decision that ordered it is recorded before it.
+                doubt = it.ledger.as_ref().map_or(doubt, |it| it.posterior.complement());
             }
             let fresh = OrderState {
                 order: order.clone(),
                 release,
+                doubt,
                 approvals: BTreeSet::new(),
                 held: None,
                 attempts: 0,

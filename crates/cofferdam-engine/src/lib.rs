@@ -25,6 +25,7 @@ mod step;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use alloy_primitives::Address;
 use cofferdam_core::{
     Alert, AlertId, BlockRef, ChainId, Finding, IncidentId, Observation, OrderKey, Record,
     Timestamp,
@@ -32,6 +33,7 @@ use cofferdam_core::{
     plan::Plan,
     read::StateRead,
 };
+use cofferdam_decide::Tables;
 use cofferdam_detect::{
     BuildError, RuleSet,
     bridge::{self, Route},
@@ -50,6 +52,14 @@ pub enum Input {
     Block(Observation),
     /// A pending transaction, simulated on the head.
     Pending(Observation),
+    /// A pending transaction that was harmless in the next block, simulated in another context: its
+    /// code may tell a simulation from a block. What is found says in which context.
+    PendingElsewhere {
+        /// As for [`Input::Pending`].
+        observation: Observation,
+        /// The context, for people.
+        context: String,
+    },
     /// The operator or a signer said something.
     Command(Command),
     /// An order was handed to the network.
@@ -223,6 +233,8 @@ pub struct Engine {
     rules: BTreeMap<ChainId, RuleSet>,
     /// The directions of the plan's bridges.
     routes: Vec<Route>,
+    /// Solved from the plan when it was loaded.
+    tables: Tables,
     state: State,
     /// When each order was last handed to the shell without an answer yet. Not lasting: after a
     /// restart an unanswered dispatch is simply repeated, which the order's key makes harmless.
@@ -259,6 +271,7 @@ impl Engine {
         }
         Ok(Self {
             routes: bridge::routes(&plan)?,
+            tables: Tables::of(&plan.decision),
             plan,
             limits,
             rules,
@@ -287,6 +300,11 @@ impl Engine {
         reads.sort();
         reads.dedup();
         reads
+    }
+
+    /// The accounts on `chain` that the rules are indexed on, in no order.
+    pub fn watched_accounts(&self, chain: ChainId) -> impl Iterator<Item = Address> {
+        self.rules.get(&chain).into_iter().flat_map(RuleSet::accounts)
     }
 
     /// What the engine knows: incidents, orders, cursors, blindness.

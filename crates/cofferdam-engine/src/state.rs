@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use cofferdam_core::{
-    BlockRef, ChainId, Finding, FindingId, IncidentId, OrderKey, Timestamp, Usd,
+    BlockRef, ChainId, Finding, FindingId, IncidentId, OrderKey, Probability, Timestamp, Usd,
     incident::Incident,
     order::{Order, Outcome, Prepared, Sent},
     record::Memo,
@@ -99,6 +99,9 @@ pub struct OrderState {
     pub order: Order,
     /// Whether it may go out.
     pub release: Release,
+    /// Probability, when it was decided, that it is for nothing.
+    #[serde(default)]
+    pub doubt: Probability,
     /// Who approved it so far.
     #[serde(default)]
     pub approvals: BTreeSet<String>,

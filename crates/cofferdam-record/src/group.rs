@@ -68,7 +68,8 @@ pub(crate) fn gather<F>(
 }
 
 impl Placed {
-    fn entries(self, at: Timestamp, records: Vec<Record>) -> Vec<Entry> {
+    /// The entries themselves; `records` are those that were appended.
+    pub(crate) fn entries(self, at: Timestamp, records: Vec<Record>) -> Vec<Entry> {
         let links = self.hashes.iter().zip(self.hashes.iter().skip(1));
         let placed = (self.first..).zip(links).zip(records);
         placed

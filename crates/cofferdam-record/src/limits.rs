@@ -34,5 +34,7 @@ pub const VERIFIERS_MAX: usize = 16;
 pub const OPENING_STEP: Duration = Duration::from_millis(2);
 /// See [`OPENING_STEP`].
 pub const OPENING_STEPS_MAX: u32 = 2_500;
+/// Files: buffers of past commits kept for further ones, at most so many.
+pub const BUFFERS_KEPT_MAX: usize = 4;
 /// Files: how long the writer looks out for the next append before it sleeps.
 pub const LOOKOUT: Duration = Duration::from_micros(20);

@@ -13,6 +13,7 @@ pub mod cost;
 pub mod decision;
 pub mod detection;
 pub mod door;
+pub mod drain;
 pub mod error;
 pub mod fusion;
 pub mod likelihood;
@@ -20,6 +21,7 @@ pub mod limiters;
 pub mod numeric;
 pub mod predict;
 pub mod pricing;
+pub mod progress;
 pub mod scenario;
 pub mod severity;
 pub mod solvency;
@@ -27,6 +29,7 @@ pub mod stages;
 pub mod stopping;
 pub mod threshold;
 pub mod vol;
+pub mod waiting;
 
 pub use decision::{Verdict, net_benefit, one_shot, threshold_one_shot};
 pub use door::{

@@ -93,6 +93,48 @@ impl StageFilter {
         Ok(self.p)
     }
 
+    /// A filter with `preparing` of the probability in preparation before the first block.
+    ///
+    /// # Errors
+    /// As [`StageFilter::new`]; a share that is no probability.
+    pub fn preparing(hazards: StageHazards, preparing: f64) -> Result<Self, RiskError> {
+        let preparing = probability("preparing", preparing)?;
+        Ok(Self { p: [1.0 - preparing, preparing, 0.0, 0.0], ..Self::new(hazards, 0.0)? })
+    }
+
+    /// An attack in progress is over with this probability: the part of a first loss that took all at once.
+    ///
+    /// # Errors
+    /// A share that is no probability.
+    pub fn finish(&mut self, share: f64) -> Result<(), RiskError> {
+        let over = self.p[2] * probability("finished share", share)?;
+        self.p[2] -= over;
+        self.p[3] += over;
+        Ok(())
+    }
+
+    /// An attack that was thought to be over is in progress with this probability after all.
+    ///
+    /// # Errors
+    /// A share that is no probability.
+    pub fn resume(&mut self, share: f64) -> Result<(), RiskError> {
+        let back = self.p[3] * probability("resumed share", share)?;
+        self.p[3] -= back;
+        self.p[2] += back;
+        Ok(())
+    }
+
+    /// From now on an attack in progress finishes with this probability per block, clamped to `[0, 1]`.
+    pub fn drains(&mut self, finish: f64) {
+        self.hazards.finish = if finish.is_nan() { 0.0 } else { finish.clamp(0.0, 1.0) };
+    }
+
+    /// The probability of all stages, in the order of [`Stage`].
+    #[must_use]
+    pub fn probabilities(&self) -> [f64; STAGES] {
+        self.p
+    }
+
     fn predicted(&self, p: [f64; STAGES]) -> [f64; STAGES] {
         let h = &self.hazards;
         let [benign, prep, running, drained] = p;

@@ -10,6 +10,7 @@ mod diff;
 pub mod enact;
 mod error;
 pub mod execute;
+mod heap;
 pub mod local;
 mod machine;
 mod overlay;
@@ -18,6 +19,7 @@ mod receipts;
 mod rehearse;
 pub mod rules;
 pub mod simulate;
+mod surroundings;
 mod tracer;
 
 pub use enact::{Act, Enacted, Pace, Report, Script, tx_from_trace};
@@ -28,6 +30,8 @@ pub use raw::{RAW_TX_BYTES_MAX, RawError, decode_raw};
 pub use revm::primitives::hardfork::SpecId;
 pub use rules::{Activation, Rules};
 pub use simulate::{
-    Called, On, Pending, answer_reads, next_block, simulate_after, simulate_call, simulate_pending,
+    Called, On, Pending, Run, answer_reads, next_block, simulate_after, simulate_call,
+    simulate_pending, simulate_run,
 };
+pub use surroundings::Surroundings;
 pub use tracer::{TRACE_BYTES_MAX, TRACE_DEPTH_MAX, TRACE_FRAMES_MAX};

@@ -26,6 +26,7 @@ use revm::{
 use crate::{
     SimError,
     diff::state_diff,
+    heap,
     overlay::{AccountChange, Missing, Overlay, Unavailable},
     rules::Rules,
     tracer::{Trace, Tracer},
@@ -124,6 +125,7 @@ impl<'a, I: Watch<'a>> Machine<'a, I> {
         rules: &Rules,
         leniency: Leniency,
     ) -> Result<Self, SimError> {
+        heap::keep();
         let spec = rules.at(block);
         let mut cfg = CfgEnv::new_with_spec(spec).with_chain_id(block.chain.0);
         let fraction = rules.blob_fraction(block);

@@ -19,6 +19,7 @@ use crate::{
     machine::{Leniency, Machine, NotRun, Watch},
     rehearse::rehearse,
     rules::Rules,
+    surroundings::Surroundings,
 };
 
 /// Gas of a view call, unless the block has less.
@@ -48,6 +49,17 @@ pub struct Pending {
     pub tx: Tx,
     /// Answers before (after `first`, if any) and after it.
     pub readings: Readings,
+}
+
+/// Pending transactions simulated one after another, as a block would hold them.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Each with what it would do.
+    pub txs: Vec<Tx>,
+    /// Answers before the first and after the last.
+    pub readings: Readings,
+    /// What they asked about their surroundings.
+    pub asked: Surroundings,
 }
 
 /// What a simulated call would do.
@@ -113,25 +125,56 @@ pub fn simulate_after(
         applied.push(crate::execute::step(&mut machine, tx, false)?.0);
     }
     let before = answers(&mut machine, reads)?;
+    let filled = pending(&mut machine, tx)?.0;
+    let readings = paired(reads, before, answers(&mut machine, reads)?);
+    Ok(Pending { first: applied, tx: filled, readings })
+}
+
+/// Simulates `txs` in order, each on what those before it did, and answers `reads` before the first
+/// and after the last.
+///
+/// # Errors
+/// [`SimError::InvalidTx`] if one of them cannot be executed where it stands, so that the last one
+/// cannot follow; [`SimError::Unavailable`] if the source failed.
+pub fn simulate_run(txs: &[Tx], reads: &[StateRead], on: On<'_>) -> Result<Run, SimError> {
+    let mut machine = Machine::new(on.state, on.block, on.env, on.rules, PENDING)?;
+    let before = answers(&mut machine, reads)?;
+    let mut run = Run {
+        txs: Vec::with_capacity(txs.len()),
+        readings: Readings::default(),
+        asked: Surroundings::default(),
+    };
+    for tx in txs {
+        let (filled, asked) = pending(&mut machine, tx)?;
+        run.txs.push(filled);
+        run.asked = run.asked.and(asked);
+    }
+    run.readings = paired(reads, before, answers(&mut machine, reads)?);
+    Ok(run)
+}
+
+/// Runs and commits one pending transaction.
+fn pending(machine: &mut Machine<'_>, tx: &Tx) -> Result<(Tx, Surroundings), SimError> {
     machine.relax(PENDING);
-    let filled = match machine.run(tx) {
+    match machine.run(tx) {
         Ok(mut ran) => {
             let state = std::mem::take(&mut ran.state);
-            let trusted = ran.missing.is_empty();
+            let (trusted, asked) = (ran.missing.is_empty(), ran.trace.asked);
             let filled = fill(tx, ran, false);
             machine.commit(state, trusted);
-            filled
+            Ok((filled, asked))
         }
         Err(NotRun::Invalid { missing, .. }) if !missing.is_empty() => {
-            Tx { tracing: missing.tracing(), ..tx.clone() }
+            Ok((Tx { tracing: missing.tracing(), ..tx.clone() }, Surroundings::default()))
         }
-        Err(NotRun::Invalid { reason, .. }) => return Err(SimError::InvalidTx { reason }),
-        Err(NotRun::Failed(error)) => return Err(error),
-    };
-    let after = answers(&mut machine, reads)?;
+        Err(NotRun::Invalid { reason, .. }) => Err(SimError::InvalidTx { reason }),
+        Err(NotRun::Failed(error)) => Err(error),
+    }
+}
+
+fn paired(reads: &[StateRead], before: Vec<Answer>, after: Vec<Answer>) -> Readings {
     let pairs = before.into_iter().zip(after).map(|(before, after)| Reading { before, after });
-    let readings = reads.iter().cloned().zip(pairs).collect();
-    Ok(Pending { first: applied, tx: filled, readings })
+    reads.iter().cloned().zip(pairs).collect()
 }
 
 /// Answers `reads` in order.

@@ -9,10 +9,12 @@ use revm::{
     Inspector,
     context_interface::{ContextTr, JournalTr},
     interpreter::{
-        CallInputs, CallOutcome, CallScheme, CreateInputs, CreateOutcome,
-        interpreter_types::InterpreterTypes,
+        CallInputs, CallOutcome, CallScheme, CreateInputs, CreateOutcome, Interpreter,
+        interpreter_types::{InterpreterTypes, Jumps},
     },
 };
+
+use crate::surroundings::Surroundings;
 
 /// Frames kept of one transaction. A call costs at least 100 gas, so that no transaction within the
 /// 2^24 gas of EIP-7825 reaches this; of an older one only a crafted transaction.
@@ -33,6 +35,7 @@ pub(crate) struct Tracer {
     open: Vec<Option<usize>>,
     bytes: usize,
     truncated: bool,
+    asked: Surroundings,
 }
 
 /// The call tree of one transaction.
@@ -41,13 +44,15 @@ pub(crate) struct Trace {
     pub(crate) frames: Vec<Frame>,
     /// A cap was reached: the tree is not the whole tree.
     pub(crate) truncated: bool,
+    /// What the code asked about its surroundings, in all frames.
+    pub(crate) asked: Surroundings,
 }
 
 impl Tracer {
     /// The finished tree; the tracer is ready for the next transaction.
     pub(crate) fn take(&mut self) -> Trace {
         let it = std::mem::take(self);
-        let mut trace = Trace { frames: it.frames, truncated: it.truncated };
+        let mut trace = Trace { frames: it.frames, truncated: it.truncated, asked: it.asked };
         for index in 0..trace.frames.len() {
             let parent = trace.frames.get(index).and_then(|it| it.parent);
             let parent = parent.and_then(|it| trace.frames.get(it as usize));
@@ -116,6 +121,11 @@ impl Tracer {
 }
 
 impl<C: ContextTr, I: InterpreterTypes> Inspector<C, I> for Tracer {
+    #[inline]
+    fn step(&mut self, interp: &mut Interpreter<I>, _: &mut C) {
+        self.asked.note(interp.bytecode.opcode());
+    }
+
     fn call(&mut self, context: &mut C, inputs: &mut CallInputs) -> Option<CallOutcome> {
         let keep = self.cut(inputs.input.len());
         let input =

@@ -13,7 +13,7 @@ use cofferdam_core::{
 };
 use cofferdam_sim::{
     LocalChain, LocalConfig, On, Rules, SimError, SpecId, TRACE_BYTES_MAX, answer_reads,
-    next_block, simulate_after, simulate_call, simulate_pending,
+    next_block, simulate_after, simulate_call, simulate_pending, simulate_run,
 };
 
 const ALICE: Address = address!("0x00000000000000000000000000000000000a11ce");
@@ -152,6 +152,31 @@ fn reads_are_answered_before_and_after_and_after_what_we_would_do_first() {
     };
     assert_eq!(words(&[]), (0, U256::ZERO, U256::ONE));
     assert_eq!(words(&[tx(COUNTER)]), (1, U256::ONE, U256::from(2)));
+}
+
+#[test]
+fn a_run_stands_on_what_came_before_and_tells_what_was_asked_of_the_block() {
+    let mut state = state();
+    // Only if the counter was raised before: COINBASE GASPRICE, and then a call of the counter.
+    let mut code = hex!("415a503a5050").to_vec();
+    code.extend(call(0xf1, COUNTER, true));
+    state.add_fresh(ACTOR, U256::ZERO, code.into());
+    let read = StateRead::Storage { address: COUNTER, slot: U256::ZERO };
+    let first = Tx { nonce: 0, ..tx(COUNTER) };
+    let second = Tx { nonce: 1, ..tx(ACTOR) };
+    let reads = [read.clone()];
+    let plain = with(&state, |on| simulate_run(&[first.clone()], &reads, on)).unwrap();
+    assert!(!plain.asked.can_tell());
+    let run = with(&state, |on| simulate_run(&[first.clone(), second], &reads, on)).unwrap();
+    assert_eq!(run.txs.len(), 2);
+    assert!(run.txs.iter().all(|it| it.succeeded && it.tracing == Tracing::Simulated));
+    let reading = run.readings.get(&read).unwrap();
+    assert_eq!(reading.before.word(0), Some(U256::ZERO));
+    assert_eq!(reading.after.word(0), Some(U256::from(2)));
+    assert_eq!(run.asked.names().collect::<Vec<_>>(), ["COINBASE", "GASPRICE"]);
+    let poor = Tx { value: U256::from(10).pow(U256::from(18)), ..tx(COUNTER) };
+    let refused = with(&state, |on| simulate_run(&[poor, first], &reads, on));
+    assert!(matches!(refused, Err(SimError::InvalidTx { .. })), "{refused:?}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod closed_loop;
 mod faults;
 mod load;
+mod risk;
 
 use std::process::Command;
 
@@ -28,10 +29,11 @@ pub(crate) fn run(suite: &str, more: &[&str]) -> Outcome {
     let rows = match suite {
         "loop" => closed_loop::rows()?,
         "load" => load::rows()?,
+        "risk" => risk::rows()?,
         "faults" => return faults::run(more),
         _ => {
             return Err(vec![format!(
-                "no acceptance suite is named `{suite}`: loop, load, faults"
+                "no acceptance suite is named `{suite}`: loop, load, risk, faults"
             )]);
         }
     };

@@ -28,6 +28,16 @@ pub struct Chain {
     /// Whether pending transactions are watched.
     #[serde(default)]
     pub pending: bool,
+    /// How often the block in the making is asked for by the `pending` tag, e.g. `"200ms"`, for chains
+    /// that tell of it several times per block (OP Stack Flashblocks) and have no public pool. Its
+    /// transactions are looked at like pending ones. Left out: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sub_blocks: Option<DurationText>,
+    /// How long pending transactions may be simulated per hour, waiting for state included. What
+    /// touches a protected account itself is always simulated; the rest is left out, the least
+    /// telling first, when the hour's time is spent, and `/health` says so.
+    #[serde(default = "default_simulation")]
+    pub simulation_per_hour: DurationText,
     /// Block builders and private relays that take containment transactions.
     #[serde(default)]
     pub builders: Vec<Builder>,
@@ -52,6 +62,9 @@ impl Chain {
 fn default_block_time() -> DurationText {
     DurationText(12_000)
 }
+fn default_simulation() -> DurationText {
+    DurationText(1_800_000)
+}
 fn default_depth() -> u64 {
     64
 }
@@ -62,6 +75,14 @@ fn default_blind() -> DurationText {
 #[cfg(test)]
 mod tests {
     use super::Chain;
+
+    #[test]
+    fn the_block_in_the_making_is_asked_for_only_if_the_plan_says_so() {
+        let sub_blocks = |text: &str| toml::from_str::<Chain>(text).map(|it| it.sub_blocks);
+        assert_eq!(sub_blocks("id = \"eip155:8453\""), Ok(None));
+        let text = "id = \"eip155:8453\"\nsub-blocks = \"200ms\"";
+        assert_eq!(sub_blocks(text), Ok(Some(super::DurationText(200))));
+    }
 
     #[test]
     fn an_order_that_lasts_needs_two_endpoints_where_there_are_two() {

@@ -4,13 +4,10 @@
 use std::fmt::Write;
 
 use super::{
-    Action, ActionCall, Autonomy, ContainmentFunction, Entity, KeySource, Mode, Plan, Rung,
+    Action, ActionCall, Autonomy, ContainmentFunction, Entity, KeySource, Mode, Plan, Policy, Rung,
     check::watches,
 };
 use crate::{Stage, Timestamp, Usd};
-
-/// Milliseconds of an hour.
-const HOUR_MS: i128 = 3_600_000;
 
 /// The plan in plain words. Lines that begin with `gap:` say what is missing.
 pub fn explain(plan: &Plan) -> String {
@@ -29,7 +26,7 @@ pub fn explain(plan: &Plan) -> String {
         lines.push("nobody".to_owned());
     }
     section(&mut text, "Who is told", &lines);
-    section(&mut text, "How it is decided", &[decision(plan)]);
+    section(&mut text, "How it is decided", &decision(plan));
     let lines: Vec<String> = plan.calendar.iter().map(change).collect();
     if !lines.is_empty() {
         section(&mut text, "Changes that are expected", &lines);
@@ -59,12 +56,15 @@ fn watched_chains(plan: &Plan) -> String {
             count => format!("{count} nodes"),
         };
         let pending = if it.pending { ", pending transactions too" } else { "" };
+        let making = it
+            .sub_blocks
+            .map_or(String::new(), |every| format!(", and the block in the making every {every}"));
         let quorum = match it.quorum(false) {
             1 => String::new(),
             count => format!(", {count} of which vouch for what lasts"),
         };
         format!(
-            "{} through {nodes}{quorum}{pending}; final after {} blocks of {}; blind for {} pages",
+            "{} through {nodes}{quorum}{pending}{making}; final after {} blocks of {}; blind for {} pages",
             it.id, it.finality_blocks, it.block_time, it.blind_page_after
         )
     };
@@ -79,13 +79,16 @@ fn entity(entity: &Entity) -> String {
         Some(it) => format!("{} can be reached by an attack", it.0),
         None => "an attack can reach what it holds".to_owned(),
     };
+    let outlet = entity.outlet.as_ref().map_or_else(String::new, |it| {
+        format!("; {} at once and {} an hour can leave", it.capacity.0, it.per_hour.0)
+    });
     let assets: Vec<String> =
         entity.assets.iter().map(|it| format!("{} at {}", it.symbol, it.price)).collect();
     let assets = match assets.is_empty() {
         true => "no asset listed".to_owned(),
         false => assets.join(", "),
     };
-    let mut text = format!("{}: {value} ({assets})", entity.id);
+    let mut text = format!("{}: {value} ({assets}){outlet}", entity.id);
     for account in &entity.accounts {
         let _ = write!(text, "\n    {account}");
     }
@@ -193,12 +196,22 @@ fn cost(action: &Action) -> String {
     if cost.duration.0 == 0 {
         return format!("{} {fees}", cost.fixed.0);
     }
-    let hours = cost.per_hour.0.0.saturating_mul(i128::from(cost.duration.0)) / HOUR_MS;
-    let total = cost.fixed.0.plus(Usd(hours));
-    format!(
-        "{total} if it lasts {} ({} and {} an hour), {fees}",
-        cost.duration, cost.fixed.0, cost.per_hour.0
-    )
+    // Before anything happens no expiry is inside yet.
+    let parts = cost.parts(Timestamp(0));
+    let (total, (low, high)) = cost.total(Timestamp(0));
+    let parts: Vec<String> = parts.iter().map(|(name, usd)| format!("{name} {usd}")).collect();
+    let mut text = format!(
+        "{total} ({low} to {high}) if it lasts {}: {}; {fees}",
+        cost.duration,
+        if parts.is_empty() { "nothing stated".to_owned() } else { parts.join(", ") }
+    );
+    if let Some(it) = &cost.expiry {
+        let _ = write!(text, "; {} more for each expiry inside, one every {}", it.loss.0, it.every);
+    }
+    if let Some(most) = &action.budget.cost_max {
+        let _ = write!(text, "; a person decides if it may cost more than {}", most.0);
+    }
+    text
 }
 
 fn relayer(relayer: &super::Relayer) -> String {
@@ -219,13 +232,71 @@ fn notifier(notifier: &super::Notifier) -> String {
     format!("{} ({kind}): what is {} or worse, {stage}", notifier.id, notifier.severity)
 }
 
-fn decision(plan: &Plan) -> String {
+fn decision(plan: &Plan) -> Vec<String> {
     let it = &plan.decision;
-    format!(
-        "Before any evidence an attack begins in {} of 1,000,000,000 blocks; {} of attacks take all at \
-         once, the others within {} blocks; evidence counts for {}.",
-        it.prior_ppb, it.atomic, it.drain_blocks, it.memory
-    )
+    let gate = match it.harm_gate {
+        true => {
+            "Harm gate shut: without a critical finding of damage or of lost control nothing goes out by \
+             itself, however suspicious."
+        }
+        false => {
+            "Harm gate OPEN: suspicion alone acts once it is probable enough. Meant for measuring, not \
+             for a protocol."
+        }
+    };
+    if it.policy == Policy::OneShot {
+        return vec![
+            format!(
+                "Before any evidence an attack begins in {} of 1,000,000,000 blocks; it acts when the \
+                 loss of the next block, times the posterior, outweighs the cost. Stages, the value of \
+                 waiting and the false-alarm budget are not looked at: meant for comparison.",
+                it.prior_ppb
+            ),
+            gate.to_owned(),
+        ];
+    }
+    vec![
+        format!(
+            "Before any evidence an attack begins in {} of 1,000,000,000 blocks, or {} times less or more; \
+             {} of attacks take all at once, the others within {} blocks after {} of preparation; \
+             evidence counts for {}.",
+            it.prior_ppb,
+            it.prior_spread,
+            it.atomic,
+            it.drain_blocks,
+            it.preparation_blocks,
+            it.memory
+        ),
+        format!(
+            "It acts once waiting another block costs more than acting for nothing, if each block tells \
+             attack from ordinary use by {}.{:03} standard deviations.",
+            it.evidence_millisigma / 1_000,
+            it.evidence_millisigma % 1_000
+        ),
+        format!(
+            "Rules of one group agree by {}; together they weigh {}.{:03} nat at most. What unrelated \
+             accounts did is not added up.",
+            it.correlation,
+            it.group_cap_millinats / 1_000,
+            it.group_cap_millinats % 1_000
+        ),
+        gate.to_owned(),
+        format!(
+            "Pre-emption: containment is expected to overtake a pending attack in {} of cases; an action \
+             whose stage is not pending waits for the block.",
+            it.pre_emption
+        ),
+        format!(
+            "An order that is not out yet is given up below a third of the posterior that was worth it, \
+             after {} at the earliest.",
+            it.dwell
+        ),
+        format!(
+            "False alarms: {} in {} are accepted without a person, an order counting as much as it was \
+             doubted; beyond that everything is proposed only.",
+            it.false_alarms_max, it.false_alarm_window
+        ),
+    ]
 }
 
 fn change(change: &super::ScheduledChange) -> String {

@@ -6,7 +6,10 @@ use alloy_primitives::{Address, B256};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AssetId, BasisPoints, Chain, DurationText, Feed, Notifier, Relayer, UsdText, WeiText};
+use super::{
+    ActionCost, AssetId, BasisPoints, Budget, Chain, Decision, DurationText, Feed, Notifier,
+    Outlet, Relayer, UsdText, WeiText,
+};
 use crate::{AccountId, ChainId, Stage};
 
 /// The response plan.
@@ -60,6 +63,9 @@ pub struct Entity {
     /// Money that an attack can reach. Left out, it is the value of the assets held at the head.
     #[serde(default)]
     pub value_at_risk: Option<UsdText>,
+    /// A limiter on chain that bounds how fast value can leave.
+    #[serde(default)]
+    pub outlet: Option<Outlet>,
 }
 
 /// An asset held by an entity.
@@ -145,6 +151,13 @@ pub struct Action {
     /// Share of the remaining loss that it stops once effective.
     #[serde(default = "default_stops")]
     pub stops: BasisPoints,
+    /// Probability that an order for it has its effect. Readiness proves it each minute: `100 %` unless
+    /// you know better.
+    #[serde(default = "default_stops")]
+    pub success: BasisPoints,
+    /// Blocks from the decision to the effect; what leaves before is lost whatever is decided.
+    #[serde(default = "default_effect_blocks")]
+    pub effect_blocks: u64,
     /// What acting costs, attack or not.
     pub cost: ActionCost,
     /// How often it may be used.
@@ -277,36 +290,6 @@ pub enum Rung {
     Governance,
 }
 
-/// What an action costs, attack or not (`risk.md` §9.4, first cut).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct ActionCost {
-    /// Fixed cost: operations, legal, reputation.
-    #[serde(default)]
-    pub fixed: UsdText,
-    /// Cost per hour of the pause: fees lost, users held up, liquidations not made.
-    #[serde(default)]
-    pub per_hour: UsdText,
-    /// How long it lasts if nobody shortens it.
-    #[serde(default)]
-    pub duration: DurationText,
-}
-
-/// How often an action may be used without a person.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Budget {
-    /// Automatic orders within `window`; the next one is proposed only.
-    #[serde(default = "default_budget_count")]
-    pub automatic_max: u32,
-    /// The window of `automatic-max`.
-    #[serde(default = "default_budget_window")]
-    pub window: DurationText,
-    /// Least time between two orders of this action.
-    #[serde(default = "default_cooldown")]
-    pub cooldown: DurationText,
-}
-
 /// A state read that proves an action's effect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -318,28 +301,6 @@ pub struct Verify {
     pub data: alloy_primitives::Bytes,
     /// The expected first word as a decimal number, or `reverts`.
     pub expect: String,
-}
-
-/// How findings become a decision.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Decision {
-    /// Probability that an attack on an entity begins in a given block, in parts per billion.
-    /// Default: 4.2 % a year (`risk.md` §9.1) at 12 s blocks.
-    pub prior_ppb: u32,
-    /// The most that one group of correlated findings may weigh, in thousandths of a nat.
-    pub group_cap_millinats: i32,
-    /// Probability that an attack takes everything in one transaction (`risk.md` §9.2: 0.44).
-    pub atomic: BasisPoints,
-    /// Blocks over which a drain that is not atomic runs.
-    pub drain_blocks: u64,
-    /// Probability that containment is included before a pending attack that it answers.
-    pub pre_emption: BasisPoints,
-    /// Evidence older than this no longer counts.
-    pub memory: DurationText,
-    /// Whether an automatic order needs a critical finding of economic harm or of lost control. Without it
-    /// suspicion alone acts once it is probable enough: for measuring what the gate is worth.
-    pub harm_gate: bool,
 }
 
 /// An expected change of the control plane.
@@ -357,30 +318,6 @@ pub struct ScheduledChange {
     pub to: Option<AccountId>,
     /// Why, for people.
     pub reason: String,
-}
-
-impl Default for Decision {
-    fn default() -> Self {
-        Self {
-            prior_ppb: 16,
-            group_cap_millinats: 20_000,
-            atomic: BasisPoints(440_000),
-            drain_blocks: 10,
-            pre_emption: BasisPoints(500_000),
-            memory: DurationText(3_600_000),
-            harm_gate: true,
-        }
-    }
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self {
-            automatic_max: default_budget_count(),
-            window: default_budget_window(),
-            cooldown: default_cooldown(),
-        }
-    }
 }
 
 impl Plan {
@@ -452,6 +389,9 @@ fn default_approvals() -> u16 {
 fn default_stops() -> BasisPoints {
     BasisPoints(1_000_000)
 }
+fn default_effect_blocks() -> u64 {
+    1
+}
 fn default_fee_budget() -> WeiText {
     WeiText(alloy_primitives::U256::from(500_000_000_000_000_000u64))
 }
@@ -460,13 +400,4 @@ fn default_fee_share() -> BasisPoints {
 }
 fn default_order_ttl() -> DurationText {
     DurationText(600_000)
-}
-fn default_budget_count() -> u32 {
-    1
-}
-fn default_budget_window() -> DurationText {
-    DurationText(86_400_000)
-}
-fn default_cooldown() -> DurationText {
-    DurationText(3_600_000)
 }

@@ -152,15 +152,22 @@ impl Check {
 
     fn reorged(&mut self, to: BlockRef) -> Result<(), String> {
         let trail = self.trails.entry(to.chain).or_default();
-        while trail.last().is_some_and(|it| it.number > to.number) {
-            trail.pop();
+        let mut dropped = BTreeSet::new();
+        while let Some(gone) = trail.pop_if(|it| it.number > to.number) {
+            dropped.insert(gone.hash);
         }
         match trail.last() {
             Some(it) if it.hash == to.hash => {}
             _ => return Err(format!("reorganised to block {}, which was not ours", to.number)),
         }
-        let on_chain = self.effective.iter().filter(|it| it.1.chain == to.chain);
-        on_chain.into_iter().try_for_each(|(key, block)| self.is_effective(*key, *block))
+        match self.effective.iter().find(|it| dropped.contains(&it.1.hash)) {
+            None => Ok(()),
+            Some((key, block)) => Err(format!(
+                "order {} still counts as effective in block {}, which was reorganised out",
+                key.short(),
+                block.number
+            )),
+        }
     }
 
     /// What counts as effective was seen in a block of the branch that is ours. Of blocks before the

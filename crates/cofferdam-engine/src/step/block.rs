@@ -2,7 +2,7 @@
 
 use alloy_primitives::B256;
 use cofferdam_core::{
-    AlertKind, BlockRef, ChainId, Finding, FindingId, IncidentId, Observation, Record, Severity,
+    AlertKind, BlockRef, ChainId, Evidence, FindingId, IncidentId, Observation, Record, Severity,
     Stage,
     incident::IncidentState,
     order::{Bid, Outcome},
@@ -78,6 +78,7 @@ impl Step<'_> {
         let witnesses = observation.witnesses;
         self.record(Record::BlockEvaluated { block, memos, witnesses });
         self.judge_bridges(block.chain);
+        self.advanced = Some(block.chain);
         self.finalise(block);
         self.ask_outcomes(block.chain);
         self.expire_pending();
@@ -275,7 +276,8 @@ impl Step<'_> {
         self.tell_incident(incident, Severity::High, AlertKind::Retracted, text);
     }
 
-    pub(super) fn on_pending(&mut self, observation: &Observation) {
+    /// `context` names the one that the transaction was simulated in, unless it is the next block.
+    pub(super) fn on_pending(&mut self, observation: &Observation, context: Option<&str>) {
         let chain = observation.block.chain;
         if self.engine.state.head(chain).is_none_or(|head| head.hash != observation.block.hash) {
             // Simulated on a head that is not ours any more: the caller simulates again.
@@ -293,9 +295,12 @@ impl Step<'_> {
         self.tell_rules(chain, observation);
         let Some(rules) = self.engine.rules.get_mut(&chain) else { return };
         let findings = rules.peek(observation);
-        self.on_findings(
-            findings.into_iter().map(|it| Finding { stage: Stage::Pending, ..it }).collect(),
-        );
+        let staged = findings.into_iter().map(|mut it| {
+            it.stage = Stage::Pending;
+            it.evidence.extend(context.map(|context| Evidence::new("context", context)));
+            it
+        });
+        self.on_findings(staged.collect());
         let paid = self.pending_bridges(observation);
         self.on_findings(paid);
     }

@@ -11,7 +11,7 @@ mod resume;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cofferdam_core::{IncidentId, Record, Timestamp, Usd, order::Bid};
+use cofferdam_core::{ChainId, IncidentId, Record, Timestamp, Usd, order::Bid};
 
 use crate::{Command, Effect, Engine, Input, apply::apply};
 
@@ -24,6 +24,8 @@ pub(crate) struct Step<'a> {
     pub(crate) touched: BTreeSet<IncidentId>,
     /// What the pending transaction of this step bids.
     pub(crate) bid: Option<Bid>,
+    /// The chain that this step took a block of.
+    pub(crate) advanced: Option<ChainId>,
     /// What entities held just before the observation of this step, as far as it told.
     pub(crate) held: BTreeMap<String, Usd>,
 }
@@ -35,12 +37,16 @@ pub(crate) fn step(engine: &mut Engine, now: Timestamp, input: Input) -> Vec<Eff
         effects: Vec::new(),
         touched: BTreeSet::new(),
         bid: None,
+        advanced: None,
         held: BTreeMap::new(),
     };
     it.take_up();
     match input {
         Input::Block(observation) => it.on_block(observation),
-        Input::Pending(observation) => it.on_pending(&observation),
+        Input::Pending(observation) => it.on_pending(&observation, None),
+        Input::PendingElsewhere { observation, context } => {
+            it.on_pending(&observation, Some(&context));
+        }
         Input::External(finding) => it.on_findings(vec![*finding]),
         Input::Blind { chain, from, because } => it.on_blind(chain, from, because),
         Input::Command(Command::Approve { key, by }) => it.on_approve(key, by),
@@ -62,6 +68,7 @@ pub(crate) fn step(engine: &mut Engine, now: Timestamp, input: Input) -> Vec<Eff
         Input::Tick => it.expire_pending(),
     }
     it.follow_bid();
+    it.decide_anew();
     it.decide_touched();
     it.release_orders();
     // An order that was given up calls for another decision. Orders may fail so often and no more.

@@ -1,20 +1,21 @@
 //! From findings to incidents and from incidents to orders.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use cofferdam_core::{
-    AlertKind, Class, Finding, IncidentId, OrderKey, Record, Severity, Stage, Timestamp, Usd,
+    AlertKind, ChainId, Class, Finding, IncidentId, OrderKey, Probability, Record, Severity, Stage,
+    Timestamp, Usd,
     incident::{Incident, IncidentState, Ledger, Verdict},
     order::{Order, Outcome},
-    plan::{Action, Autonomy, Mode, containment},
+    plan::{Action, Autonomy, Mode, Plan, containment},
 };
-use cofferdam_decide::{Case, Choice, PastOrder, Weighed, decide};
+use cofferdam_decide::{Case, Choice, Decided, PastOrder, Waiting, Weighed, decide};
 
 use super::{
     Step,
     alert::{Note, finding_thread},
 };
-use crate::{Effect, apply::closed, state::State};
+use crate::{Effect, OrderState, apply::closed, state::State};
 
 impl Step<'_> {
     /// Takes in findings: records what is new, and groups what concerns an entity into an incident.
@@ -142,7 +143,7 @@ impl Step<'_> {
             live.or_else(|| state.incidents.get(&Self::incident_id(finding, 0)).filter(emptied))?;
         let id = known.id;
         let orders = known.orders.iter().filter_map(|it| self.engine.state.orders.get(it));
-        let worth = |it: &crate::OrderState| match &it.outcome {
+        let worth = |it: &OrderState| match &it.outcome {
             Some(Outcome::Effective { .. }) => IncidentState::Contained,
             None => IncidentState::Responding,
             Some(_) => IncidentState::Detected,
@@ -164,24 +165,107 @@ impl Step<'_> {
     /// Decides upon every incident whose evidence changed in this step.
     pub(super) fn decide_touched(&mut self) {
         for id in std::mem::take(&mut self.touched) {
-            self.decide_incident(id);
+            self.decide_incident(id, same_decision);
         }
     }
 
-    fn decide_incident(&mut self, id: IncidentId) {
-        let Some((ledger, choice)) = self.weigh(id) else { return };
+    /// Decides upon `id`. A ledger that is the `same` as the last one is not recorded again.
+    fn decide_incident(&mut self, id: IncidentId, same: fn(&Ledger, &Ledger) -> bool) {
+        if self.decide_by_chain(id) {
+            return;
+        }
+        let decided = self.weigh(id, &self.engine.plan);
+        let Some(Decided { ledger, choice, withdraw }) = decided else { return };
         let Some(incident) = self.engine.state.incidents.get(&id) else { return };
-        if incident.ledger.as_ref().is_some_and(|it| same_decision(it, &ledger)) && choice.is_none()
-        {
+        let same = incident.ledger.as_ref().is_some_and(|it| same(it, &ledger));
+        if same && choice.is_none() && withdraw.is_empty() {
             return;
         }
         self.record(Record::Decided { incident: id, ledger });
+        for action in withdraw {
+            self.withdraw_faded(id, &action);
+        }
         if let Some(choice) = choice {
             self.intend(id, &choice);
         }
     }
 
-    fn weigh(&self, id: IncidentId) -> Option<(Ledger, Option<Choice>)> {
+    /// An entity that can be contained on several chains gets one order on each, those under attack
+    /// first: what is stopped on one chain goes on on the others. `false` if nothing was ordered.
+    fn decide_by_chain(&mut self, id: IncidentId) -> bool {
+        let Some(incident) = self.engine.state.incidents.get(&id) else { return false };
+        let known = incident.findings.iter().filter_map(|it| self.engine.state.findings.get(it));
+        let mut chains: Vec<ChainId> = known.map(|it| it.finding.block.chain).collect();
+        let plan = &self.engine.plan;
+        let actions = plan.actions.iter().filter(|it| it.contains.contains(&incident.entity));
+        let reached: BTreeSet<ChainId> = actions.map(|it| it.call.chain()).collect();
+        if reached.len() < 2 {
+            return false;
+        }
+        chains.retain(|it| reached.contains(it));
+        chains.extend(reached);
+        let mut seen = BTreeSet::new();
+        chains.retain(|it| seen.insert(*it));
+        let mut ordered = false;
+        for chain in chains {
+            let mut plan = self.engine.plan.clone();
+            plan.actions.retain(|it| it.call.chain() == chain);
+            let Some(decided) = self.weigh(id, &plan) else { continue };
+            let Decided { ledger, choice: Some(choice), .. } = decided else { continue };
+            self.record(Record::Decided { incident: id, ledger });
+            self.intend(id, &choice);
+            ordered = true;
+        }
+        ordered
+    }
+
+    /// Orders of the incident for `action` that are not out yet are not worth it any more.
+    fn withdraw_faded(&mut self, incident: IncidentId, action: &str) {
+        let keys: Vec<OrderKey> = self
+            .not_out(incident)
+            .filter(|it| it.order.action == action)
+            .map(|it| it.order.key)
+            .collect();
+        for key in keys {
+            let reason = "the evidence for it has faded".to_owned();
+            self.record(Record::Settled { key, outcome: Outcome::Failed { reason } });
+            let text = format!(
+                "incident {}: {action} is given up, the evidence for it has faded",
+                incident.short()
+            );
+            self.tell_incident(incident, Severity::High, AlertKind::Update, text);
+        }
+    }
+
+    /// Orders of the incident that are decided and cannot have gone out yet.
+    fn not_out(&self, incident: IncidentId) -> impl Iterator<Item = &OrderState> {
+        let orders = self.engine.state.orders.values();
+        orders.filter(move |it| {
+            it.order.incident == incident
+                && it.outcome.is_none()
+                && it.attempts == 0
+                && !self.engine.may_be_out(&it.order.key)
+        })
+    }
+
+    /// With each block what is undecided is decided anew: a drain goes on or stops, evidence fades, a
+    /// cooldown is over.
+    pub(super) fn decide_anew(&mut self) {
+        let Some(chain) = self.advanced else { return };
+        let undecided = |it: &&Incident| {
+            it.chain == chain
+                && it.ledger.is_some()
+                && matches!(it.state, IncidentState::Detected | IncidentState::Responding)
+        };
+        let ids = self.engine.state.incidents.values().filter(undecided).map(|it| it.id);
+        let ids: Vec<IncidentId> = ids.filter(|it| !self.touched.contains(it)).collect();
+        for id in ids {
+            self.decide_incident(id, same_outcome);
+        }
+    }
+
+    /// Weighs the actions of `plan`, which is ours or a part of it.
+    fn weigh(&self, id: IncidentId, plan: &Plan) -> Option<Decided> {
         let state = &self.engine.state;
         let incident = state.incidents.get(&id).filter(|it| !closed(it.state))?;
         let entity = self.engine.plan.entity(&incident.entity)?;
@@ -189,23 +273,34 @@ impl Step<'_> {
             .findings
             .iter()
             .filter_map(|it| state.findings.get(it))
-            .map(|it| Weighed { finding: &it.finding, mode: mode_of(self, &it.finding) })
+            .map(|it| Weighed {
+                finding: &it.finding,
+                mode: mode_of(self, &it.finding),
+                age: age(state, &it.finding),
+            })
             .collect();
         if findings.is_empty() {
             return None;
         }
         let under_way = self.under_way(incident);
         let past = past_orders(state, self.now);
+        let since = |it: &OrderState| Waiting {
+            action: it.order.action.clone(),
+            since: it.order.decided_at,
+        };
+        let waiting: Vec<Waiting> = self.not_out(id).map(since).collect();
         let held = incident.held.map(|it| (it, "read at the parent of its first block".to_owned()));
         Some(decide(&Case {
             now: self.now,
-            plan: &self.engine.plan,
+            plan,
+            tables: &self.engine.tables,
             entity,
+            chain: incident.chain,
             holdings: held,
             findings: &findings,
-            blocks_since_loss: blocks_since_loss(state, &findings),
             past: &past,
             under_way: &under_way,
+            waiting: &waiting,
         }))
     }
 
@@ -344,32 +439,36 @@ fn mode_of(step: &Step<'_>, finding: &Finding) -> Mode {
 
 /// Orders that are out, about to go, or had an effect. What came to nothing uses up no cooldown.
 fn past_orders(state: &State, now: Timestamp) -> Vec<PastOrder> {
-    let used = |it: &&crate::OrderState| match &it.outcome {
+    let used = |it: &&OrderState| match &it.outcome {
         None => it.attempts > 0 || it.is_released(now),
         Some(Outcome::Effective { .. }) => true,
         Some(_) => false,
     };
-    let past = |it: &crate::OrderState| PastOrder {
+    let past = |it: &OrderState| PastOrder {
         action: it.order.action.clone(),
         at: it.order.decided_at,
         automatic: it.order.autonomy != Autonomy::Propose,
+        doubt: doubt(state, it),
     };
     state.orders.values().filter(used).map(past).collect()
 }
 
-fn blocks_since_loss(state: &State, findings: &[Weighed<'_>]) -> u64 {
-    let in_block = |it: &&Weighed<'_>| it.finding.stage > Stage::Pending;
-    let lossy = findings.iter().filter(in_block).filter(|it| it.finding.loss > Usd::ZERO);
-    let mut first = BTreeMap::new();
-    for it in lossy {
-        let block = it.finding.block;
-        let number = first.entry(block.chain).or_insert(block.number);
-        *number = block.number.min(*number);
+/// Probability that an order was for nothing: as it was decided, until its incident is closed.
+fn doubt(state: &State, it: &OrderState) -> Probability {
+    match state.incidents.get(&it.order.incident).map(|it| it.state) {
+        Some(IncidentState::FalseAlarm) => Probability::CERTAIN,
+        Some(IncidentState::Closed) => Probability::NEVER,
+        _ => it.doubt,
     }
-    let spans = first.into_iter().map(|(chain, number)| {
-        state.head(chain).map_or(number, |head| head.number.max(number)).saturating_sub(number) + 1
-    });
-    spans.max().unwrap_or(0)
+}
+
+/// Blocks between the finding's block and the head of its chain.
+fn age(state: &State, finding: &Finding) -> u64 {
+    if finding.stage == Stage::Pending {
+        return 0;
+    }
+    let head = state.head(finding.block.chain);
+    head.map_or(0, |head| head.number.saturating_sub(finding.block.number))
 }
 
 /// Whether two ledgers come to the same: posterior and verdicts.
@@ -378,4 +477,12 @@ fn same_decision(a: &Ledger, b: &Ledger) -> bool {
         it.options.iter().map(|line| (line.action.clone(), line.verdict.clone())).collect()
     };
     a.posterior == b.posterior && a.chosen == b.chosen && verdicts(a) == verdicts(b)
+}
+
+/// Whether two ledgers order the same, and hold the same back: what fades with each block is no news.
+fn same_outcome(a: &Ledger, b: &Ledger) -> bool {
+    let kinds = |it: &Ledger| -> Vec<std::mem::Discriminant<Verdict>> {
+        it.options.iter().map(|line| std::mem::discriminant(&line.verdict)).collect()
+    };
+    a.chosen == b.chosen && kinds(a) == kinds(b)
 }

@@ -77,3 +77,25 @@ fn what_is_out_follows_an_attacker_who_bids_more() {
     run.step(Input::Settled { key, outcome });
     assert_eq!(outbids(&mut run, 99), [""; 0], "what is over follows nobody");
 }
+
+#[test]
+fn harm_in_another_context_names_the_context() {
+    let contexts = |elsewhere: bool| {
+        let mut run = run();
+        run.step(Input::Block(block(1, 0)));
+        let observation = theft(&run, 5);
+        let context = "block 3 by somebody else".to_owned();
+        run.step(match elsewhere {
+            true => Input::PendingElsewhere { observation, context },
+            false => Input::Pending(observation),
+        });
+        let findings: Vec<_> = run.engine.state().findings.values().collect();
+        assert!(
+            !findings.is_empty() && findings.iter().all(|it| it.finding.stage == Stage::Pending)
+        );
+        let evidence = findings.iter().flat_map(|it| &it.finding.evidence);
+        evidence.filter(|it| it.label == "context").map(|it| it.value.clone()).next()
+    };
+    assert_eq!(contexts(true).as_deref(), Some("block 3 by somebody else"));
+    assert_eq!(contexts(false), None);
+}

@@ -3,9 +3,11 @@
 
 mod bid;
 mod bridge;
+mod chains;
 mod common;
 mod copycat;
 mod engine;
+mod fading;
 mod large_plan;
 mod nomad;
 mod outbox;

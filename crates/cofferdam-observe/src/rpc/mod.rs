@@ -7,6 +7,7 @@
 //! itself whether it agrees.
 
 mod ahead;
+mod at;
 mod check;
 mod convert;
 mod cursor;

@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use alloy_primitives::{Address, B256, U256, map::HashSet};
 use cofferdam_core::{
     Tx,
-    ports::{AccountState, StateError, StateSource},
+    ports::{AccountState, Ahead, StateError, StateSource},
 };
 
 use super::state::{Found, Question, RpcState};
@@ -31,35 +31,6 @@ pub struct Prefetch {
 impl Prefetch {
     pub(super) fn new(state: RpcState) -> Self {
         Self { state, wanted: Mutex::default() }
-    }
-
-    /// Notes what executing `tx` surely reads: sender, recipient, access list, delegations.
-    pub fn hint(&self, tx: &Tx) {
-        let listed = tx.envelope.access_list.iter();
-        let delegated = tx.envelope.authorizations.iter();
-        let accounts = std::iter::once(tx.from)
-            .chain(tx.to)
-            .chain(listed.clone().map(|it| it.0))
-            .chain(delegated.flat_map(|it| it.authority.into_iter().chain([it.address])));
-        for address in accounts {
-            let _ = self.find(Question::Account(address));
-        }
-        for (address, slots) in listed {
-            for slot in slots {
-                let _ = self.find(Question::Slot(*address, U256::from_be_bytes(slot.0)));
-            }
-        }
-    }
-
-    /// Asks for everything that was wanted and is unknown, and says how much that was. Blocks the
-    /// calling thread.
-    ///
-    /// # Errors
-    /// [`StateError::Unavailable`] if no node answered.
-    pub fn fetch(&self) -> Result<usize, StateError> {
-        let wanted = self.wanted().drain().collect::<Vec<_>>();
-        self.state.learn(&wanted)?;
-        Ok(wanted.len())
     }
 
     fn wanted(&self) -> MutexGuard<'_, HashSet<Question>> {
@@ -88,5 +59,32 @@ impl StateSource for Prefetch {
 
     fn block_hash(&self, number: u64) -> Result<B256, StateError> {
         self.find(Question::BlockHash(number))?.hash()
+    }
+}
+
+impl Ahead for Prefetch {
+    /// Sender, recipient, access list, delegations.
+    fn hint(&self, tx: &Tx) {
+        let listed = tx.envelope.access_list.iter();
+        let delegated = tx.envelope.authorizations.iter();
+        let accounts = std::iter::once(tx.from)
+            .chain(tx.to)
+            .chain(listed.clone().map(|it| it.0))
+            .chain(delegated.flat_map(|it| it.authority.into_iter().chain([it.address])));
+        for address in accounts {
+            let _ = self.find(Question::Account(address));
+        }
+        for (address, slots) in listed {
+            for slot in slots {
+                let _ = self.find(Question::Slot(*address, U256::from_be_bytes(slot.0)));
+            }
+        }
+    }
+
+    /// Blocks the calling thread.
+    fn fetch(&self) -> Result<usize, StateError> {
+        let wanted = self.wanted().drain().collect::<Vec<_>>();
+        self.state.learn(&wanted)?;
+        Ok(wanted.len())
     }
 }

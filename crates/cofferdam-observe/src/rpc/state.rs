@@ -14,7 +14,7 @@ use std::{
 use alloy_primitives::{Address, B256, Bytes, U64, U256, keccak256};
 use cofferdam_core::{
     BlockRef,
-    ports::{AccountState, Boxed, Cause, SourceError, StateError, StateSource},
+    ports::{AccountState, Ahead, Boxed, Cause, SourceError, StateError, StateSource},
 };
 use lru::LruCache;
 use serde::de::DeserializeOwned;
@@ -28,6 +28,9 @@ use super::{
 
 /// Cached accounts and slots over all blocks, about 200 bytes each; code is shared.
 const CACHE_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(199_999);
+/// Questions of pending simulations that are asked again at each new head, the latest ones: three
+/// requests to a node, however many rules and transactions there are.
+const HOT_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(JOB_QUESTIONS_MAX * 3 - 1);
 /// Contract codes that are shared between the accounts and blocks that have them.
 const CODES_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(8_191);
 /// Jobs that wait for the requesting thread. A caller has at most [`JOBS_AT_ONCE`] at a time.
@@ -48,12 +51,15 @@ pub struct RpcStates {
 pub struct RpcState {
     block: BlockRef,
     shared: Arc<Shared>,
+    /// Whether what is asked will be asked again at the next head.
+    recurs: bool,
 }
 
 pub(super) struct Shared {
     jobs: mpsc::Sender<Job>,
     cache: Mutex<LruCache<(B256, Question), Found>>,
     codes: Mutex<LruCache<B256, Bytes>>,
+    hot: Mutex<LruCache<Question, ()>>,
     /// Longest a caller waits for its answer.
     patience: Duration,
 }
@@ -115,12 +121,32 @@ impl RpcStates {
         let patience = limit.saturating_mul(endpoints.saturating_add(1));
         let cache = Mutex::new(LruCache::new(CACHE_MAX));
         let codes = Mutex::new(LruCache::new(CODES_MAX));
-        Ok(Self { shared: Arc::new(Shared { jobs, cache, codes, patience }) })
+        let hot = Mutex::new(LruCache::new(HOT_MAX));
+        Ok(Self { shared: Arc::new(Shared { jobs, cache, codes, hot, patience }) })
     }
 
     /// The state after `block`.
     pub fn at(&self, block: BlockRef) -> RpcState {
-        RpcState { block, shared: Arc::clone(&self.shared) }
+        RpcState { block, shared: Arc::clone(&self.shared), recurs: false }
+    }
+
+    /// As [`RpcStates::at`], for simulations on the head: what they read is noted, because the next one
+    /// will read much the same. See [`RpcStates::keep_warm`].
+    pub fn at_head(&self, block: BlockRef) -> RpcState {
+        RpcState { recurs: true, ..self.at(block) }
+    }
+
+    /// Asks at a new head for what simulations on the heads before it read last, so that the next
+    /// simulation waits for no node. Blocks the calling thread. Returns how much was asked for.
+    ///
+    /// # Errors
+    /// [`StateError::Unavailable`] if no node answered; the next simulation asks by itself.
+    pub fn keep_warm(&self, head: BlockRef) -> Result<usize, StateError> {
+        let state = self.at(head);
+        let hot: Vec<_> = self.shared.hot().iter().map(|it| *it.0).collect();
+        let unknown: Vec<_> = hot.into_iter().filter(|it| state.known(*it).is_none()).collect();
+        state.learn(&unknown)?;
+        Ok(unknown.len())
     }
 }
 
@@ -139,6 +165,9 @@ impl RpcState {
             if number.checked_add(1) == Some(self.block.number) {
                 return Some(Found::Hash(self.block.parent));
             }
+        }
+        if self.recurs {
+            self.shared.hot().put(question, ());
         }
         self.shared.cache().get(&(self.block.hash, question)).cloned()
     }
@@ -196,6 +225,10 @@ impl Shared {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn hot(&self) -> MutexGuard<'_, LruCache<Question, ()>> {
+        self.hot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// One copy of each code, however many accounts and blocks have it.
     fn share_code(&self, account: &mut AccountState) {
         if !account.code.is_empty() {
@@ -220,6 +253,10 @@ impl StateSource for RpcState {
     /// Blocks the calling thread while a node is asked.
     fn block_hash(&self, number: u64) -> Result<B256, StateError> {
         self.ask(Question::BlockHash(number))?.hash()
+    }
+
+    fn ahead(&self) -> Option<Arc<dyn Ahead>> {
+        Some(Arc::new(self.prefetch()))
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use cofferdam_core::{
     BlockRef, Timestamp,
-    ports::{StateError, StateReader, StateSource},
+    ports::{Ahead as _, StateError, StateReader, StateSource},
     read::{Answer, StateRead},
 };
 use cofferdam_observe::rpc::{EndpointPool, RpcReader, RpcStates};

@@ -7,7 +7,7 @@ use cofferdam_core::{
     AccountId, BlockRef, ChainId, Class, Finding, FindingId, IncidentId, OrderKey, Probability,
     Record, Severity, Stage, Timestamp, Usd,
     finding::Evidence,
-    incident::{Incident, IncidentState, Ledger, OptionLine, Quantity, Term, Verdict},
+    incident::{Incident, IncidentState, Ledger, OptionLine, Quantity, Room, Term, Verdict},
     order::{Bid, EffectCheck, Expectation, Order, OrderCall, Outcome, Prepared, Sent},
     plan::{Autonomy, DurationText, Rung},
     read::StateRead,
@@ -165,6 +165,7 @@ fn ledger() -> Ledger {
         threshold: Probability(1),
         net: Usd(i128::MIN),
         verdict: Verdict::Withheld(HARD_TEXT.to_owned()),
+        room: Room { waiting: Usd(i128::MIN), ..Room::default() },
     };
     Ledger {
         at: Timestamp(2),

@@ -184,12 +184,17 @@ impl CommitHeader {
     }
 }
 
-/// Appends an entry to a commit in the making.
-pub(super) fn push_entry(out: &mut Vec<u8>, at: Timestamp, hash: B256, record: &[u8]) {
-    out.extend((record.len() as u32).to_be_bytes());
-    out.extend(at.0.to_be_bytes());
-    out.extend(hash);
-    out.extend(record);
+/// Writes what an entry has before its record into `out`, which is [`ENTRY_HEADER`] long.
+pub(super) fn write_entry_header(out: &mut [u8], length: usize, at: Timestamp, hash: B256) {
+    let mut header = [0; ENTRY_HEADER];
+    let (to_length, rest) = header.split_at_mut(4);
+    let (to_at, to_hash) = rest.split_at_mut(8);
+    to_length.copy_from_slice(&(length as u32).to_be_bytes());
+    to_at.copy_from_slice(&at.0.to_be_bytes());
+    to_hash.copy_from_slice(hash.as_slice());
+    if let Some(to) = out.first_chunk_mut() {
+        *to = header;
+    }
 }
 
 impl<'a> Entries<'a> {
@@ -383,7 +388,10 @@ mod tests {
             let mut prev = B256::ZERO;
             for (seq, record) in (5u64..).zip(&records) {
                 let hash = entry_hash(seq, Timestamp(seq), prev, record);
-                push_entry(&mut body, Timestamp(seq), hash, record);
+                let start = body.len();
+                body.resize(start + ENTRY_HEADER, 0);
+                write_entry_header(&mut body[start..], record.len(), Timestamp(seq), hash);
+                body.extend(record);
                 prev = hash;
             }
             let header = CommitHeader { count: records.len() as u32, bytes: body.len() as u64, first: 5, prev: B256::ZERO };

@@ -10,6 +10,7 @@
 mod folder;
 mod format;
 mod open;
+mod queue;
 mod reads;
 mod segments;
 mod verify;
@@ -24,25 +25,20 @@ use std::{
     thread::JoinHandle,
 };
 
+use self::{
+    format::Tail,
+    queue::Queue,
+    segments::Segments,
+    verify::Checks,
+    view::{Segment, View},
+    writer::Writer,
+};
+use crate::chain::{self, unavailable};
 use alloy_primitives::B256;
 use cofferdam_core::{
     Record, Timestamp,
     ports::{Boxed, Journal, JournalError},
     record::Entry,
-};
-use tokio::sync::mpsc;
-
-use self::{
-    format::Tail,
-    segments::Segments,
-    verify::Checks,
-    view::{Segment, View},
-    writer::{Failure, Writer},
-};
-use crate::{
-    chain,
-    group::{self, Append},
-    limits::APPENDS_QUEUED_MAX,
 };
 
 /// The journal in files of its own.
@@ -53,7 +49,8 @@ pub struct FileJournal {
     shared: Arc<Shared>,
     /// Reads the end of the chain anew; `None` if we are its owner.
     follows: bool,
-    appends: Option<mpsc::Sender<Append<Failure>>>,
+    /// `None` if it was opened for reading.
+    queue: Option<Arc<Queue>>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -104,7 +101,7 @@ impl FileJournal {
             let seen = open::read(&path)?;
             let shared = Arc::new(Shared { view: Mutex::new(seen.view) });
             let (epoch, torn) = (seen.epoch, seen.torn);
-            Ok(Self { path, epoch, torn, shared, follows: true, appends: None, writer: None })
+            Ok(Self { path, epoch, torn, shared, follows: true, queue: None, writer: None })
         })
         .await
     }
@@ -157,7 +154,7 @@ impl FileJournal {
     /// Ends the writer after the appends it has, and gives the journal free for the next owner.
     /// Dropping the journal does the same, some time later.
     pub async fn close(mut self) {
-        self.appends = None;
+        self.let_go();
         if let Some(writer) = self.writer.take() {
             let ended = tokio::task::spawn_blocking(|| writer.join()).await;
             if !matches!(ended, Ok(Ok(()))) {
@@ -187,19 +184,27 @@ impl FileJournal {
         let (epoch, tail) = (owner.epoch, view.tail);
         let used = view.segments.iter().map(|it| it.end).sum();
         let shared = Arc::new(Shared { view: Mutex::new(view) });
-        let (appends, waiting) = mpsc::channel(APPENDS_QUEUED_MAX);
+        let queue = Arc::new(Queue::new(tail));
         let writer = Writer {
             owner,
             shared: Arc::clone(&shared),
+            queue: Arc::clone(&queue),
             segments: Segments::new(taken_over, limit, used),
             tail,
             ended: None,
-            buffer: Vec::new(),
         };
         let thread = std::thread::Builder::new().name("journal-writer".into());
-        let writer = thread.spawn(|| writer::run(writer, waiting)).map_err(folder::failed)?;
-        let (appends, writer) = (Some(appends), Some(writer));
-        Ok(Self { path, epoch, torn: cut, shared, follows: false, appends, writer })
+        let writer = thread.spawn(|| writer::run(writer)).map_err(folder::failed)?;
+        queue.taken_by(writer.thread().clone());
+        let (queue, writer) = (Some(queue), Some(writer));
+        Ok(Self { path, epoch, torn: cut, shared, follows: false, queue, writer })
+    }
+
+    /// Lets the writer end after what waits.
+    fn let_go(&self) {
+        if let Some(queue) = &self.queue {
+            queue.close();
+        }
     }
 
     async fn verify_with(&self, checks: Checks) -> Result<u64, JournalError> {
@@ -280,7 +285,15 @@ impl Journal for FileJournal {
         now: Timestamp,
         records: &'a [Record],
     ) -> Boxed<'a, Result<Vec<Entry>, JournalError>> {
-        Box::pin(group::append(self.appends.as_ref(), now, records))
+        Box::pin(async move {
+            let reading = || unavailable("the journal was opened for reading only".into());
+            let queue = self.queue.as_ref().ok_or_else(reading)?;
+            let (placed, copies) = tokio::join!(queue.append(now, records), async {
+                // Copied while the disk works.
+                records.to_vec()
+            });
+            Ok(placed?.entries(now, copies))
+        })
     }
 
     fn read(&self, from_seq: u64, limit: usize) -> Boxed<'_, Result<Vec<Entry>, JournalError>> {
@@ -307,6 +320,12 @@ impl Journal for FileJournal {
 
     fn verify(&self) -> Boxed<'_, Result<u64, JournalError>> {
         Box::pin(self.verify_with(Checks::default()))
+    }
+}
+
+impl Drop for FileJournal {
+    fn drop(&mut self) {
+        self.let_go();
     }
 }
 

@@ -1,26 +1,14 @@
-//! Whole books at once: price and five Greeks with one exponential, one division and no logarithm per option, because
-//! logarithms of strikes and forwards are taken once. Agrees with [`super::greeks`] to 1e-12; what this cannot do to
-//! that accuracy it hands to the scalar kernel.
+//! Whole books at once: price and Greeks of many options, grouped by expiry and laid out number by number, so that
+//! what an expiry shares is taken once and several options are computed by one instruction. Agrees with
+//! [`super::greeks`] to 1e-12; what the vector arithmetic cannot do to that accuracy it hands to the scalar kernel.
 
 use serde::{Deserialize, Serialize};
 
 use super::black::{BlackInput, OptionKind};
-use super::greeks::price_report;
-use super::normal::{INV_SQRT_2PI, mills, mills_slope};
+use super::block::{BatchGreeks, Block, HigherBlock};
+use super::greeks::{PriceReport, price_report};
+use super::lanes::{LANES, Lane, fits, shared, value};
 use crate::error::{RiskError, finite, non_negative, positive};
-
-/// Nodes of the Mills table per unit.
-const PER_UNIT: f64 = 16.0;
-/// The table ends here; beyond it the scalar kernel takes over.
-const END: f64 = 12.0;
-/// Coefficients per node.
-const TERMS: usize = 9;
-/// Entries of the table of powers of two.
-const POWERS: usize = 64;
-/// Below this total volatility the difference of two Mills ratios loses more than the accuracy promised.
-const SD_MIN: f64 = 2e-3;
-/// Above it, and above this distance from the money, the scalar kernel is asked too.
-const SD_MAX: f64 = 8.0;
 
 /// What options of one expiry share.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -33,7 +21,7 @@ pub struct BatchExpiry {
     half_inv_root: f64,
 }
 
-/// One option, its logarithm taken.
+/// One option of expiry number `expiry`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct BatchOption {
     strike: f64,
@@ -44,28 +32,25 @@ pub struct BatchOption {
     expiry: u32,
 }
 
-/// Price and Greeks of one option; undiscounted, raw derivatives as in [`super::Greeks`].
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct BatchGreeks {
-    /// USD.
-    pub value: f64,
-    /// dV/dF.
-    pub delta: f64,
-    /// d²V/dF².
-    pub gamma: f64,
-    /// dV/dσ.
-    pub vega: f64,
-    /// dV/dt per year.
-    pub theta: f64,
-    /// dV/dK.
-    pub dual_delta: f64,
+/// Options of a book, ready to be priced at any forward.
+#[derive(Debug, Clone)]
+pub struct BatchBook {
+    expiries: Vec<BatchExpiry>,
+    groups: Vec<Group>,
+    options: usize,
 }
 
-/// The tables.
+/// Up to a block of options of one expiry. Lanes beyond `count` repeat the first option.
 #[derive(Debug, Clone)]
-pub struct BatchKernel {
-    mills: Vec<[f64; TERMS]>,
-    powers: [f64; POWERS],
+struct Group {
+    expiry: usize,
+    count: usize,
+    strike: Lane,
+    ln_strike: Lane,
+    vol: Lane,
+    sign: Lane,
+    /// Where each option stood in the list given.
+    place: [u32; LANES],
 }
 
 impl BatchExpiry {
@@ -111,171 +96,214 @@ impl BatchOption {
     }
 }
 
-impl Default for BatchKernel {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl BatchKernel {
-    /// Builds the tables: Taylor series of the Mills ratio at each node, and powers of two.
-    #[must_use]
-    pub fn new() -> Self {
-        let series = |node: usize| {
-            let x = (node as f64 + 0.5) / PER_UNIT;
-            // R' = x R - 1 = -Q, then R^(n+1) = x R^(n) + n R^(n-1).
-            let mut d = [mills(x), -mills_slope(x), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
-            for n in 1..TERMS - 1 {
-                d[n + 1] = x * d[n] + n as f64 * d[n - 1];
-            }
-            let mut factorial = 1.0;
-            for (n, c) in d.iter_mut().enumerate() {
-                factorial *= if n == 0 { 1.0 } else { n as f64 };
-                *c /= factorial;
-            }
-            d
-        };
-        let mut powers = [0.0; POWERS];
-        for (j, p) in powers.iter_mut().enumerate() {
-            *p = libm::exp2(j as f64 / POWERS as f64);
-        }
-        Self { mills: (0..(END * PER_UNIT) as usize).map(series).collect(), powers }
-    }
-
-    /// Mills ratio for `0 <= x < END`.
-    #[inline]
-    fn ratio(&self, x: f64) -> f64 {
-        let at = x * PER_UNIT;
-        let node = at as usize;
-        let c = &self.mills[node];
-        let u = (at - (node as f64 + 0.5)) / PER_UNIT;
-        // Two chains at once.
-        let u2 = u * u;
-        let even = c[0] + u2 * (c[2] + u2 * (c[4] + u2 * (c[6] + u2 * c[8])));
-        let odd = c[1] + u2 * (c[3] + u2 * (c[5] + u2 * c[7]));
-        even + u * odd
-    }
-
-    /// `exp(x)` for `-100 <= x <= 0`, to a few units in the last place.
-    #[inline]
-    fn exp(&self, x: f64) -> f64 {
-        const STEP: f64 = core::f64::consts::LN_2 / POWERS as f64;
-        /// `STEP` to 33 bits, so that its product with a small integer is exact.
-        const HIGH: f64 = f64::from_bits(STEP.to_bits() & !0xf_ffff);
-        const LOW: f64 = STEP - HIGH;
-        let n = (x * (1.0 / STEP) - 0.5) as i64;
-        let r = x - n as f64 * HIGH - n as f64 * (LOW + TAIL);
-        let p = r * (1.0 + r * (0.5 + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * (1.0 / 120.0)))));
-        let t = self.powers[(n & (POWERS as i64 - 1)) as usize];
-        let scale = f64::from_bits(((n >> 6) + 1_023) as u64 * (1 << 52));
-        (t + t * p) * scale
-    }
-
-    /// Prices `options` into `out`, expiries by number.
+impl BatchBook {
+    /// Groups options by expiry.
     ///
     /// # Errors
-    /// Slices of different lengths, an expiry that is not there, or a price that overflows.
-    pub fn price(
-        &self,
-        expiries: &[BatchExpiry],
-        options: &[BatchOption],
-        out: &mut [BatchGreeks],
-    ) -> Result<(), RiskError> {
-        crate::error::same_length("batch results", out.len(), options.len())?;
-        for (o, g) in options.iter().zip(out) {
-            let e = expiries.get(o.expiry as usize).ok_or(RiskError::OutOfDomain {
+    /// An option of an expiry that is not there, or more than `u32` counts.
+    pub fn new(expiries: Vec<BatchExpiry>, options: &[BatchOption]) -> Result<Self, RiskError> {
+        let mut open: Vec<Option<Group>> = vec![None; expiries.len()];
+        let mut groups = Vec::with_capacity(options.len() / LANES + expiries.len());
+        for (place, o) in options.iter().enumerate() {
+            let place =
+                u32::try_from(place).map_err(|_| RiskError::Overflow { name: "options" })?;
+            let at = o.expiry as usize;
+            let slot = open.get_mut(at).ok_or(RiskError::OutOfDomain {
                 name: "expiry",
                 value: f64::from(o.expiry),
                 domain: "an expiry of the batch",
             })?;
-            let sd = o.vol * e.root;
-            let x = e.ln_forward - o.ln_strike;
-            let inv = 1.0 / sd;
-            let d1 = x * inv + 0.5 * sd;
-            let d2 = d1 - sd;
-            let fits = fits(sd, d1, d2);
-            *g = if fits { self.one(e, o, (x, inv, d1, d2)) } else { scalar(e, o)? };
+            let group = slot.get_or_insert_with(|| Group::started(at, o));
+            group.push(o, place);
+            if group.count == LANES {
+                groups.extend(slot.take());
+            }
+        }
+        groups.extend(open.into_iter().flatten());
+        Ok(Self { expiries, groups, options: options.len() })
+    }
+
+    /// Moves the forward of one expiry.
+    ///
+    /// # Errors
+    /// A forward that is not positive, or an expiry that is not there.
+    pub fn move_forward(&mut self, expiry: usize, forward: f64) -> Result<(), RiskError> {
+        let slot = self.expiries.get_mut(expiry).ok_or(RiskError::OutOfDomain {
+            name: "expiry",
+            value: expiry as f64,
+            domain: "an expiry of the batch",
+        })?;
+        *slot = slot.moved(forward)?;
+        Ok(())
+    }
+
+    /// Prices everything block by block, without storing it: `with` is given where each option of the block stood in
+    /// the list, and the block. Only as many lanes as places count.
+    ///
+    /// # Errors
+    /// A price or Greek that overflows.
+    pub fn each_block(&self, mut with: impl FnMut(&[u32], &Block)) -> Result<(), RiskError> {
+        let mut out = Block::ZERO;
+        for g in &self.groups {
+            let e = &self.expiries[g.expiry];
+            let fit = first_order(e, g, &mut out);
+            for lane in lanes_left(&fit, g.count) {
+                out.set(lane, &g.scalar(e, lane)?);
+            }
+            with(&g.place[..g.count], &out);
         }
         Ok(())
     }
 
-    /// Undiscounted value of one option from `x = ln(F / K)` and its total volatility; `None` where the scalar kernel
-    /// must be asked.
-    #[inline]
-    pub(crate) fn value(&self, f: f64, k: f64, x: f64, sd: f64, sign: f64) -> Option<f64> {
-        let d1 = x / sd + 0.5 * sd;
-        let d2 = d1 - sd;
-        if !fits(sd, d1, d2) {
-            return None;
-        }
-        let g = f * INV_SQRT_2PI * self.exp(-0.5 * d1 * d1);
-        let otm = otm(f, k, x, g, (d1, self.ratio(d1.abs())), (d2, self.ratio(d2.abs())));
-        Some(otm + (sign * (f - k)).max(0.0))
-    }
-
-    #[inline]
-    fn one(
+    /// The same with Greeks of all orders.
+    ///
+    /// # Errors
+    /// A price or Greek that overflows.
+    pub fn each_full_block(
         &self,
-        e: &BatchExpiry,
-        o: &BatchOption,
-        (x, inv, d1, d2): (f64, f64, f64, f64),
-    ) -> BatchGreeks {
-        let (f, k) = (e.forward, o.strike);
-        let phi = INV_SQRT_2PI * self.exp(-0.5 * d1 * d1);
-        // F phi(d1) = K phi(d2): both tails share it.
-        let g = f * phi;
-        let (ra, rb) = (self.ratio(d1.abs()), self.ratio(d2.abs()));
-        let otm = otm(f, k, x, g, (d1, ra), (d2, rb));
-        let tail = |t: f64, tail: f64| if t <= 0.0 { tail } else { 1.0 - tail };
-        BatchGreeks {
-            value: otm + (o.sign * (f - k)).max(0.0),
-            delta: o.sign * tail(o.sign * d1, phi * ra),
-            gamma: phi * inv * e.inv_forward,
-            vega: g * e.root,
-            theta: -g * o.vol * e.half_inv_root,
-            dual_delta: -o.sign * tail(o.sign * d2, g * rb / k),
+        mut with: impl FnMut(&[u32], &Block, &HigherBlock),
+    ) -> Result<(), RiskError> {
+        let (mut out, mut more) = (Block::ZERO, HigherBlock::ZERO);
+        for g in &self.groups {
+            let e = &self.expiries[g.expiry];
+            let fit = first_order(e, g, &mut out);
+            higher_order(e, g, &out, &mut more);
+            for lane in lanes_left(&fit, g.count) {
+                let report = g.scalar(e, lane)?;
+                out.set(lane, &report);
+                more.set(lane, &report);
+            }
+            with(&g.place[..g.count], &out, &more);
         }
+        Ok(())
+    }
+
+    /// Values alone, block by block as in [`BatchBook::each_block`].
+    ///
+    /// # Errors
+    /// A price that overflows.
+    pub fn each_value(&self, mut with: impl FnMut(&[u32], &[f64])) -> Result<(), RiskError> {
+        let (mut x, mut sd, mut out) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
+        for g in &self.groups {
+            let e = &self.expiries[g.expiry];
+            for ((x, sd), (ln_strike, vol)) in
+                x.iter_mut().zip(&mut sd).zip(g.ln_strike.iter().zip(&g.vol))
+            {
+                *x = e.ln_forward - ln_strike;
+                *sd = vol * e.root;
+            }
+            let fit =
+                super::lanes::values(&x, &sd, &[e.forward; LANES], &g.strike, &g.sign, &mut out);
+            for lane in lanes_left(&fit, g.count) {
+                out[lane] = g.scalar(e, lane)?.price.value;
+            }
+            with(&g.place[..g.count], &out[..g.count]);
+        }
+        Ok(())
+    }
+
+    /// Prices everything into `out`, in the order the options were given.
+    ///
+    /// # Errors
+    /// A slice of another length, or a price that overflows.
+    pub fn price(&self, out: &mut [BatchGreeks]) -> Result<(), RiskError> {
+        crate::error::same_length("batch results", out.len(), self.options)?;
+        self.each_block(|places, block| {
+            for (lane, place) in places.iter().enumerate() {
+                if let Some(g) = block.get(lane) {
+                    out[*place as usize] = g;
+                }
+            }
+        })
     }
 }
 
-/// Whether the tables reach and two Mills ratios differ by enough.
-#[inline]
-fn fits(sd: f64, d1: f64, d2: f64) -> bool {
-    (SD_MIN..SD_MAX).contains(&sd) && d1.abs() < END && d2.abs() < END
+impl Group {
+    fn started(expiry: usize, o: &BatchOption) -> Self {
+        Self {
+            expiry,
+            count: 0,
+            strike: [o.strike; LANES],
+            ln_strike: [o.ln_strike; LANES],
+            vol: [o.vol; LANES],
+            sign: [o.sign; LANES],
+            place: [0; LANES],
+        }
+    }
+
+    fn push(&mut self, o: &BatchOption, place: u32) {
+        let lane = self.count;
+        self.strike[lane] = o.strike;
+        self.ln_strike[lane] = o.ln_strike;
+        self.vol[lane] = o.vol;
+        self.sign[lane] = o.sign;
+        self.place[lane] = place;
+        self.count += 1;
+    }
+
+    fn scalar(&self, e: &BatchExpiry, lane: usize) -> Result<PriceReport, RiskError> {
+        let kind = if self.sign[lane] > 0.0 { OptionKind::Call } else { OptionKind::Put };
+        let (strike, vol) = (self.strike[lane], self.vol[lane]);
+        let input = BlackInput { forward: e.forward, strike, years: e.years, vol, rate: 0.0, kind };
+        let r = price_report(&input)?;
+        finite("price", r.price.value)?;
+        Ok(r)
+    }
 }
 
-/// The out-of-the-money side of the pair, written without a branch that data decides.
-#[inline]
-fn otm(f: f64, k: f64, x: f64, g: f64, (d1, ra): (f64, f64), (d2, rb): (f64, f64)) -> f64 {
-    let call = x <= 0.0;
-    let (near, far) = if call { (ra, rb) } else { (rb, ra) };
-    let (base, beyond) = if call { (f, d1) } else { (k, -d2) };
-    let first = if beyond <= 0.0 { g * near } else { base - g * near };
-    (first - g * far).max(0.0)
+/// The lanes in use that the vector arithmetic could not do.
+fn lanes_left(fit: &[bool; LANES], count: usize) -> impl Iterator<Item = usize> {
+    fit[..count].iter().enumerate().filter(|(_, fits)| !**fits).map(|(lane, _)| lane)
 }
 
-/// What `f64::consts::LN_2` rounds off, per step.
-const TAIL: f64 = 2.319_046_813_846_299_6e-17 / POWERS as f64;
+/// Price and Greeks of first order, and gamma; says which lanes can be trusted.
+#[allow(clippy::needless_range_loop, reason = "as in `lanes::values`")]
+#[inline(never)]
+fn first_order(e: &BatchExpiry, g: &Group, out: &mut Block) -> [bool; LANES] {
+    let BatchExpiry { forward, ln_forward, inv_forward, root, half_inv_root, .. } = *e;
+    let mut fit = [0.0_f64; LANES];
+    for i in 0..LANES {
+        let (strike, vol, sign) = (g.strike[i], g.vol[i], g.sign[i]);
+        let (x, sd) = (ln_forward - g.ln_strike[i], vol * root);
+        let s = shared(x, sd, strike);
+        // F phi(d1) = K phi(d2): both tails share it.
+        let f_phi = forward * s.phi;
+        let (ta, tb) = (s.phi * s.ratios.0, f_phi * s.ratios.1 * s.inv_strike);
+        let n1 = if sign * s.d1 <= 0.0 { ta } else { 1.0 - ta };
+        let n2 = if sign * s.d2 <= 0.0 { tb } else { 1.0 - tb };
+        out.value[i] = value(&s, x, forward, strike, sign);
+        out.delta[i] = sign * n1;
+        out.gamma[i] = s.phi * s.inv_sd * inv_forward;
+        out.vega[i] = f_phi * root;
+        out.theta[i] = -f_phi * vol * half_inv_root;
+        out.dual_delta[i] = -sign * n2;
+        fit[i] = if fits(&s, sd, forward, strike) { 1.0 } else { 0.0 };
+    }
+    fit.map(|f| f > 0.0)
+}
 
-fn scalar(e: &BatchExpiry, o: &BatchOption) -> Result<BatchGreeks, RiskError> {
-    let input = BlackInput {
-        forward: e.forward,
-        strike: o.strike,
-        years: e.years,
-        vol: o.vol,
-        rate: 0.0,
-        kind: if o.sign > 0.0 { OptionKind::Call } else { OptionKind::Put },
-    };
-    let r = price_report(&input)?;
-    finite("price", r.price.value)?;
-    Ok(BatchGreeks {
-        value: r.price.value,
-        delta: r.usd.delta,
-        gamma: r.usd.gamma,
-        vega: r.usd.vega,
-        theta: r.usd.theta,
-        dual_delta: r.usd.dual_delta,
-    })
+/// The rest, from gamma and vega.
+#[allow(clippy::needless_range_loop, reason = "as in `lanes::values`")]
+#[inline(never)]
+fn higher_order(e: &BatchExpiry, g: &Group, first: &Block, out: &mut HigherBlock) {
+    let BatchExpiry { ln_forward, inv_forward, root, half_inv_root, .. } = *e;
+    let inv_root = 2.0 * half_inv_root;
+    let half_inv_years = half_inv_root * inv_root;
+    for i in 0..LANES {
+        let (x, vol) = (ln_forward - g.ln_strike[i], g.vol[i]);
+        let sd = vol * root;
+        let inv_sd = 1.0 / sd;
+        let inv_vol = inv_sd * root;
+        let d1 = x * inv_sd + 0.5 * sd;
+        let d2 = d1 - sd;
+        let (gamma, vega) = (first.gamma[i], first.vega[i]);
+        let phi_d2 = vega * inv_forward * inv_root * d2;
+        out.vanna[i] = -phi_d2 * inv_vol;
+        out.volga[i] = vega * d1 * d2 * inv_vol;
+        out.charm[i] = phi_d2 * half_inv_years;
+        out.speed[i] = -gamma * inv_forward * (x * inv_sd * inv_sd + 1.5);
+        out.zomma[i] = gamma * (d1 * d2 - 1.0) * inv_vol;
+    }
 }
 
 #[cfg(test)]
@@ -283,19 +311,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn the_exponential_and_the_mills_ratio_keep_their_digits() {
-        let kernel = BatchKernel::new();
-        for i in 0..60_000 {
-            let x = -f64::from(i) * 0.0012;
-            let (got, want) = (kernel.exp(x), libm::exp(x));
-            assert!((got / want - 1.0).abs() < 1e-15, "{x} {got} {want}");
-            let x = f64::from(i) * 0.000_199;
-            let (got, want) = (kernel.ratio(x), mills(x));
-            assert!((got / want - 1.0).abs() < 2e-15, "{x} {got} {want}");
-        }
-    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4_000))]
@@ -305,35 +320,88 @@ mod tests {
             f in 100.0..1e5_f64, m in -1.5..1.5_f64, years in 1e-3..3.0_f64, vol in 0.02..3.0_f64, call in prop::bool::ANY,
         ) {
             let kind = if call { OptionKind::Call } else { OptionKind::Put };
-            let expiry = BatchExpiry::new(f, years).unwrap();
             let option = BatchOption::new(kind, f * libm::exp(m), vol, 0).unwrap();
-            let mut out = [BatchGreeks::default()];
-            BatchKernel::new().price(&[expiry], &[option], &mut out).unwrap();
-            let (got, want) = (out[0], scalar(&expiry, &option).unwrap());
+            let book = BatchBook::new(vec![BatchExpiry::new(f, years).unwrap()], &[option]).unwrap();
+            let want = book.groups[0].scalar(&book.expiries[0], 0).unwrap();
             // A float's own digits: the logarithm of the strike is rounded before it is divided by the deviation.
             let sd = vol * libm::sqrt(years);
             let slack = 1e-12 + 4e-15 * (m.abs() / sd + 1.0) * (libm::log(f).abs() / sd);
             let close = |a: f64, b: f64, floor: f64| (a - b).abs() <= slack * b.abs() + floor;
-            prop_assert!(close(got.value, want.value, 1e-15 * f), "{got:?} {want:?}");
-            prop_assert!(close(got.delta, want.delta, 1e-15), "{got:?} {want:?}");
-            prop_assert!(close(got.dual_delta, want.dual_delta, 1e-15), "{got:?} {want:?}");
-            prop_assert!(close(got.gamma, want.gamma, 1e-15 / f));
-            prop_assert!(close(got.vega, want.vega, 1e-15 * f) && close(got.theta, want.theta, 1e-15 * f));
+            let mut checked = 0;
+            book.each_full_block(|places, b, h| {
+                assert_eq!(places, [0]);
+                let (got, u) = (b.get(0).unwrap(), want.usd);
+                let first = close(got.value, want.price.value, 1e-15 * f)
+                    && close(got.delta, u.delta, 1e-15) && close(got.dual_delta, u.dual_delta, 1e-15)
+                    && close(got.gamma, u.gamma, 1e-15 / f) && close(got.vega, u.vega, 1e-15 * f)
+                    && close(got.theta, u.theta, 1e-15 * f);
+                assert!(first, "{got:?} {want:?}");
+                // Where a factor crosses zero only its own rounding is left.
+                let size = 1e-13 * (1.0 + m.abs() / sd + sd) * (1.0 + m.abs() / sd + sd);
+                for ((got, want), unit) in h.columns().map(|c| c[0]).into_iter()
+                    .zip([u.vanna, u.volga, u.charm, u.speed, u.zomma])
+                    .zip([1.0 / vol, f * libm::sqrt(years) / vol, 1.0 / years, u.gamma / f / sd, u.gamma / vol]) {
+                    assert!(close(got, want, size * unit), "{got} {want} {unit}");
+                }
+                checked += 1;
+            }).unwrap();
+            prop_assert_eq!(checked, 1);
+            book.each_value(|_, v| assert!(close(v[0], want.price.value, 1e-15 * f))).unwrap();
         }
+    }
+
+    #[test]
+    fn results_come_back_in_the_order_given_and_follow_the_forward() {
+        let expiries = vec![
+            BatchExpiry::new(100.0, 0.1).unwrap(),
+            BatchExpiry::new(110.0, 0.5).unwrap(),
+            BatchExpiry::new(120.0, 1.0).unwrap(),
+        ];
+        let options: Vec<BatchOption> = (0..200_u32)
+            .map(|i| {
+                let kind = if i % 3 == 0 { OptionKind::Put } else { OptionKind::Call };
+                let vol = if i % 50 == 7 { 0.0 } else { 0.4 + 0.002 * f64::from(i) };
+                BatchOption::new(kind, 60.0 + 0.5 * f64::from(i), vol, i % 2 * 2).unwrap()
+            })
+            .collect();
+        let mut book = BatchBook::new(expiries.clone(), &options).unwrap();
+        book.move_forward(2, 130.0).unwrap();
+        let mut out = vec![BatchGreeks::default(); options.len()];
+        book.price(&mut out).unwrap();
+        for (o, got) in options.iter().zip(&out) {
+            let (forward, years) = if o.expiry == 0 { (100.0, 0.1) } else { (130.0, 1.0) };
+            let kind = if o.sign > 0.0 { OptionKind::Call } else { OptionKind::Put };
+            let input =
+                BlackInput { forward, strike: o.strike, years, vol: o.vol, rate: 0.0, kind };
+            let want = price_report(&input).unwrap();
+            assert!((got.value - want.price.value).abs() <= 1e-12 * forward, "{o:?} {got:?}");
+            assert!((got.dual_delta - want.usd.dual_delta).abs() <= 1e-12, "{o:?} {got:?}");
+        }
+        let mut seen = 0;
+        book.each_value(|places, values| {
+            for (p, v) in places.iter().zip(values) {
+                assert_eq!(*v, out[*p as usize].value);
+                seen += 1;
+            }
+        })
+        .unwrap();
+        assert_eq!(seen, 200);
     }
 
     #[test]
     fn bad_batches_are_refused_and_extremes_handed_on() {
         assert!(BatchExpiry::new(0.0, 1.0).is_err() && BatchExpiry::new(1.0, 0.0).is_err());
         assert!(BatchOption::new(OptionKind::Call, f64::NAN, 1.0, 0).is_err());
-        let kernel = BatchKernel::new();
-        let e = [BatchExpiry::new(100.0, 1.0).unwrap()];
+        let e = vec![BatchExpiry::new(100.0, 1.0).unwrap()];
         let far = BatchOption::new(OptionKind::Call, 1e9, 0.0, 0).unwrap();
         let lost = BatchOption { expiry: 7, ..far };
         let mut out = [BatchGreeks::default()];
-        kernel.price(&e, &[far], &mut out).unwrap();
+        let mut book = BatchBook::new(e.clone(), &[far]).unwrap();
+        book.price(&mut out).unwrap();
         assert_eq!(out[0].value, 0.0);
-        assert!(kernel.price(&e, &[lost], &mut out).is_err());
-        assert!(kernel.price(&e, &[far, far], &mut out).is_err());
+        assert!(book.price(&mut []).is_err());
+        assert!(book.move_forward(1, 5.0).is_err() && book.move_forward(0, -5.0).is_err());
+        assert!(BatchBook::new(e, &[lost]).is_err());
+        assert_eq!(Block::ZERO.get(Block::WIDTH), None);
     }
 }

@@ -4,15 +4,18 @@
 
 pub mod batch;
 pub mod black;
+pub mod block;
 pub mod greeks;
 pub mod implied;
+pub(crate) mod lanes;
 pub mod linear;
 mod mills_table;
 pub mod normal;
 pub mod settlement;
 
-pub use batch::{BatchExpiry, BatchGreeks, BatchKernel, BatchOption};
+pub use batch::{BatchBook, BatchExpiry, BatchOption};
 pub use black::{BlackInput, OptionKind, Price, black_price};
+pub use block::{BatchGreeks, Block, HigherBlock};
 pub use greeks::{CoinGreeks, Greeks, PriceReport, greeks, price_report};
 pub use implied::{Iv, IvQuote, IvStatus, implied_vol};
 pub use linear::{ClmmLeg, ClmmValue, InversePerp, InversePnl, PowerPerp};

@@ -3,9 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::leg::{FastLeg, Leg};
+use super::fast::{Deviations, FastLegs};
+use super::leg::Leg;
+use super::sweep::{Crowd, Equity};
 use crate::error::{RiskError, finite, non_negative};
-use crate::pricing::{BatchKernel, OptionKind};
+use crate::pricing::OptionKind;
 
 /// Regular spot moves.
 pub const SPOT_MOVES: [f64; 9] = [-0.16, -0.12, -0.08, -0.04, 0.0, 0.04, 0.08, 0.12, 0.16];
@@ -22,6 +24,8 @@ pub const TAIL_MOVES: [(f64, f64); 8] = [
 ];
 /// Distance to depletion is found to one basis point.
 const BASIS_POINT: f64 = 1e-4;
+/// Cells that go through the accounts together.
+const TOGETHER: usize = 8;
 
 /// Direction of the volatility shock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,6 +154,19 @@ pub struct BookAccount {
     pub positions: Vec<(usize, f64)>,
 }
 
+/// A cell to evaluate.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Shock {
+    /// Spot move, as a fraction.
+    pub spot: f64,
+    /// Volatility shock.
+    pub vol: VolShift,
+    /// Years elapsed.
+    pub elapsed: f64,
+    /// Weight of a tail cell, one for a regular one.
+    pub weight: f64,
+}
+
 /// One cell.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
@@ -188,9 +205,8 @@ pub struct ScenarioGrid {
 #[derive(Debug, Clone)]
 pub struct Book<'a> {
     legs: &'a [Leg],
-    fast: Vec<FastLeg>,
-    kernel: BatchKernel,
-    accounts: &'a [BookAccount],
+    fast: FastLegs<'a>,
+    crowd: Crowd,
     spot: f64,
     fund: f64,
     base: Vec<f64>,
@@ -232,8 +248,8 @@ impl<'a> Book<'a> {
             .iter()
             .map(|l| l.value(1.0, l.option().map_or(0.0, |i| i.vol), 0.0))
             .collect::<Result<_, _>>()?;
-        let (fast, kernel) = (legs.iter().map(FastLeg::new).collect(), BatchKernel::new());
-        Ok(Self { legs, fast, kernel, accounts, spot, fund, base, net, coins })
+        let (fast, crowd) = (FastLegs::new(legs, 0..legs.len()), Crowd::new(accounts));
+        Ok(Self { legs, fast, crowd, spot, fund, base, net, coins })
     }
 
     /// Evaluates one cell; the configuration's widening is on top of the move asked for.
@@ -249,46 +265,88 @@ impl<'a> Book<'a> {
         weight: f64,
     ) -> Result<Cell, RiskError> {
         config.widening.validate()?;
-        let shock = 1.0 + config.widening.spot_move(spot);
-        let more = 1.0 + config.widening.quantity;
-        let mut out = Cell {
-            spot,
-            vol,
-            elapsed,
-            weight,
-            pnl_usd: 0.0,
-            pnl_coin: 0.0,
-            insolvent: 0,
-            shortfall: 0.0,
-            fund_left: 0.0,
-        };
-        let mut prices = Vec::with_capacity(self.legs.len());
-        let moved = (shock, libm::log(shock.max(f64::MIN_POSITIVE)));
-        for (((leg, fast), base), net) in
-            self.legs.iter().zip(&self.fast).zip(&self.base).zip(&self.net)
-        {
-            let sigma = leg.option().map_or(0.0, |i| config.shift(i.vol, i.years, vol));
-            let price = fast.value(&self.kernel, moved, sigma, elapsed)?;
-            out.pnl_usd += net * (price - base);
-            out.pnl_coin += net * (price / (leg.price() * shock) - base / leg.price());
-            prices.push(price);
-        }
-        // A doubtful quantity makes a loss larger and no gain.
-        out.pnl_usd = out.pnl_usd.min(out.pnl_usd * more);
-        out.pnl_coin = out.pnl_coin.min(out.pnl_coin * more);
-        let coin = self.spot * shock;
-        for a in self.accounts {
-            let held: f64 = a.positions.iter().map(|(i, q)| q * prices[*i]).sum();
-            // Doubtful quantities hurt: they may be larger where they owe, not where they are owed.
-            let equity = a.usd + a.coins * coin + held.min(held * more);
-            if equity < 0.0 {
-                out.insolvent += 1;
-                out.shortfall -= equity;
+        let shock = Shock { spot, vol, elapsed, weight };
+        let at = self.deviations(config, &shock);
+        let [cell] = self.together(config, [&shock], [&at])?;
+        Ok(cell)
+    }
+
+    /// Evaluates many cells, several in one pass through the accounts.
+    ///
+    /// # Errors
+    /// As [`Book::cell`].
+    pub fn cells(&self, config: &GridConfig, shocks: &[Shock]) -> Result<Vec<Cell>, RiskError> {
+        config.widening.validate()?;
+        let mut known: Vec<(VolShift, f64, Deviations)> = Vec::new();
+        for s in shocks {
+            if !known.iter().any(|k| (k.0, k.1) == (s.vol, s.elapsed)) {
+                known.push((s.vol, s.elapsed, self.deviations(config, s)));
             }
         }
-        finite("cell", out.pnl_usd + out.pnl_coin + out.shortfall)?;
-        out.fund_left = (self.fund - out.shortfall).max(0.0);
+        // Every shock was met above; the first is as good as any where none was asked for.
+        let at = |s: &Shock| known.iter().position(|k| (k.0, k.1) == (s.vol, s.elapsed));
+        let mut out = Vec::with_capacity(shocks.len());
+        for some in shocks.chunks(TOGETHER) {
+            let pick = |i: usize| &some[i.min(some.len() - 1)];
+            let which: [&Shock; TOGETHER] = std::array::from_fn(pick);
+            let times = which.map(|s| &known[at(s).unwrap_or(0)].2);
+            let cells: [Cell; TOGETHER] = self.together(config, which, times)?;
+            out.extend_from_slice(&cells[..some.len()]);
+        }
         Ok(out)
+    }
+
+    fn deviations(&self, config: &GridConfig, s: &Shock) -> Deviations {
+        let vol = |l: &Leg| l.option().map_or(0.0, |i| config.shift(i.vol, i.years, s.vol));
+        self.fast.deviations(self.legs.iter().map(vol).collect(), s.elapsed)
+    }
+
+    /// Prices the legs under each shock, then takes all of them through the accounts at once.
+    fn together<const N: usize>(
+        &self,
+        config: &GridConfig,
+        shocks: [&Shock; N],
+        at: [&Deviations; N],
+    ) -> Result<[Cell; N], RiskError> {
+        let more = 1.0 + config.widening.quantity;
+        let mut prices = vec![[0.0; N]; self.legs.len()];
+        let mut coin = [0.0; N];
+        let mut pnl = [(0.0, 0.0); N];
+        for n in 0..N {
+            let shock = 1.0 + config.widening.spot_move(shocks[n].spot);
+            coin[n] = self.spot * shock;
+            let moved = (shock, libm::log(shock.max(f64::MIN_POSITIVE)));
+            self.fast.value(moved, at[n], |place, price| prices[place][n] = price)?;
+            for (((leg, price), base), net) in
+                self.legs.iter().zip(&prices).zip(&self.base).zip(&self.net)
+            {
+                let price = price[n];
+                pnl[n].0 += net * (price - base);
+                pnl[n].1 += net * (price / (leg.price() * shock) - base / leg.price());
+            }
+        }
+        let equity = self.crowd.sweep(&prices, coin, more);
+        let cell = |n: usize| {
+            let Equity { insolvent, shortfall } = equity[n];
+            let (usd, coins): (f64, f64) = pnl[n];
+            Cell {
+                spot: shocks[n].spot,
+                vol: shocks[n].vol,
+                elapsed: shocks[n].elapsed,
+                weight: shocks[n].weight,
+                // A doubtful quantity makes a loss larger and no gain.
+                pnl_usd: usd.min(usd * more),
+                pnl_coin: coins.min(coins * more),
+                insolvent,
+                shortfall,
+                fund_left: (self.fund - shortfall).max(0.0),
+            }
+        };
+        let cells: [Cell; N] = std::array::from_fn(cell);
+        for c in &cells {
+            finite("cell", c.pnl_usd + c.pnl_coin + c.shortfall)?;
+        }
+        Ok(cells)
     }
 
     /// Coins held as collateral over all accounts.
@@ -315,17 +373,16 @@ impl<'a> Book<'a> {
     /// As [`Book::cell`].
     pub fn grid(&self, config: &GridConfig, times: &[f64]) -> Result<ScenarioGrid, RiskError> {
         let mut regular = Vec::with_capacity(times.len() * SPOT_MOVES.len() * 3);
-        for t in times {
+        for elapsed in times.iter().copied() {
             for spot in SPOT_MOVES {
                 for vol in [VolShift::Up, VolShift::Same, VolShift::Down] {
-                    regular.push(self.cell(config, spot, vol, *t, 1.0)?);
+                    regular.push(Shock { spot, vol, elapsed, weight: 1.0 });
                 }
             }
         }
-        let tail = TAIL_MOVES
-            .iter()
-            .map(|(spot, w)| self.cell(config, *spot, VolShift::Up, 0.0, *w))
-            .collect::<Result<_, _>>()?;
+        let wild = |(spot, weight)| Shock { spot, vol: VolShift::Up, elapsed: 0.0, weight };
+        let regular = self.cells(config, &regular)?;
+        let tail = self.cells(config, &TAIL_MOVES.map(wild))?;
         let (down, up) = (self.depletion(config, -0.99)?, self.depletion(config, 5.0)?);
         let distance_to_depletion = match (down, up) {
             (Some(d), Some(u)) => Some(if -d <= u { d } else { u }),
@@ -336,22 +393,27 @@ impl<'a> Book<'a> {
 
     /// Smallest move towards `end` that exhausts the fund: a scan in steps of 1 %, then bisection.
     fn depletion(&self, config: &GridConfig, end: f64) -> Result<Option<f64>, RiskError> {
-        let dry = |m: f64| {
-            self.cell(config, m, VolShift::Up, 0.0, 1.0)
-                .map(|c| c.shortfall > 0.0 && c.shortfall >= self.fund)
-        };
+        let dry = |c: &Cell| c.shortfall > 0.0 && c.shortfall >= self.fund;
+        let up = |spot| Shock { spot, vol: VolShift::Up, elapsed: 0.0, weight: 1.0 };
         let mut safe = 0.0;
-        for step in 0..=100 {
-            let at = end * f64::from(step) / 100.0;
-            if dry(at)? {
-                let mut bad = at;
-                while (bad - safe).abs() > BASIS_POINT {
-                    let mid = 0.5 * (bad + safe);
-                    if dry(mid)? { bad = mid } else { safe = mid }
-                }
-                return Ok(Some(bad));
+        let scan: Vec<f64> = (0..=100).map(|step| end * f64::from(step) / 100.0).collect();
+        for some in scan.chunks(TOGETHER) {
+            let shocks: Vec<Shock> = some.iter().copied().map(up).collect();
+            let cells = self.cells(config, &shocks)?;
+            let Some(first) = cells.iter().position(dry) else {
+                safe = some[some.len() - 1];
+                continue;
+            };
+            let mut bad = some[first];
+            if first > 0 {
+                safe = some[first - 1];
             }
-            safe = at;
+            while (bad - safe).abs() > BASIS_POINT {
+                let mid = 0.5 * (bad + safe);
+                let cell = self.cell(config, mid, VolShift::Up, 0.0, 1.0)?;
+                if dry(&cell) { bad = mid } else { safe = mid }
+            }
+            return Ok(Some(bad));
         }
         Ok(None)
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::grid::GridInstrument;
 use crate::error::{RiskError, finite, positive};
-use crate::pricing::{BatchKernel, BlackInput, ClmmLeg, PowerPerp, black_price, price_report};
+use crate::pricing::{BlackInput, ClmmLeg, PowerPerp, black_price, price_report};
 
 /// One instrument. Every price in USD per coin; quantities are held by the accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -46,45 +46,6 @@ pub enum Leg {
         /// Spot.
         price: f64,
     },
-}
-
-/// A leg with what its repricing in many scenarios shares: the logarithm of its moneyness.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct FastLeg {
-    leg: Leg,
-    ln_moneyness: f64,
-}
-
-impl FastLeg {
-    /// Prepares a validated leg.
-    pub(crate) fn new(leg: &Leg) -> Self {
-        let x = leg.option().map_or(0.0, |o| libm::log(o.forward / o.strike));
-        Self { leg: *leg, ln_moneyness: x }
-    }
-
-    /// [`Leg::value`] to 1e-12, given the logarithm of the shock.
-    ///
-    /// # Errors
-    /// As [`Leg::value`].
-    pub(crate) fn value(
-        &self,
-        kernel: &BatchKernel,
-        (shock, ln_shock): (f64, f64),
-        vol: f64,
-        elapsed: f64,
-    ) -> Result<f64, RiskError> {
-        if let Leg::Option(o) = &self.leg {
-            let years = o.years - elapsed;
-            if years > 0.0 && shock > 0.0 {
-                let (x, sd) = (self.ln_moneyness + ln_shock, vol * libm::sqrt(years));
-                let forward = o.forward * shock;
-                if let Some(v) = kernel.value(forward, o.strike, x, sd, o.kind.sign()) {
-                    return Ok(v);
-                }
-            }
-        }
-        self.leg.value(shock, vol, elapsed)
-    }
 }
 
 /// Value and first sensitivities of one unit, in both numeraires.

@@ -3,11 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::fast::{Deviations, FastLegs};
 use super::grid::{Book, BookAccount};
-use super::leg::{FastLeg, Leg};
+use super::leg::Leg;
 use crate::error::{RiskError, non_negative, positive};
 use crate::numeric::random::Philox;
-use crate::pricing::BatchKernel;
 use crate::pricing::normal::quantile;
 use crate::vol::MertonJumps;
 
@@ -122,11 +122,15 @@ pub fn pause_report(input: &PauseInput<'_>, rng: Philox) -> Result<PauseReport, 
     let mut per_account = vec![0.0; input.accounts.len()];
     let mut outcomes = Vec::with_capacity(paths);
     let mut levels = vec![(0.0, 0.0); times.len()];
-    let kernel = BatchKernel::new();
     let fast = fast_legs(input.instruments, &times);
+    let mut values = vec![0.0; base.len()];
     for path in 0..paths {
         simulate_levels(input, &times, path, paths, rng, &mut levels);
-        outcomes.push(settle(input, (&fast, &kernel), &times, &levels, &base, &mut per_account)?);
+        for (level, (legs, at)) in levels.iter().zip(&fast) {
+            legs.value(*level, at, |place, value| values[place] = value)?;
+        }
+        let end = levels.last().map_or(1.0, |l| l.0);
+        outcomes.push(settle(input, end, &values, &base, &mut per_account));
     }
     Ok(summarise(input, fund, outcomes, per_account, years))
 }
@@ -141,15 +145,21 @@ fn event_times(instruments: &[Leg], years: f64) -> Vec<f64> {
     times
 }
 
-/// Each leg with the event at which it is valued: its expiry, or the end.
-fn fast_legs(legs: &[Leg], times: &[f64]) -> Vec<(FastLeg, usize, f64)> {
+/// The legs valued at each event: at their expiry, or at the end.
+fn fast_legs<'a>(legs: &'a [Leg], times: &[f64]) -> Vec<(FastLegs<'a>, Deviations)> {
     let end = times.len() - 1;
-    legs.iter()
-        .map(|leg| {
-            let life = leg.years().unwrap_or(f64::INFINITY);
-            let expired = times[..end].partition_point(|t| *t < life);
-            let at = if life < times[end] { expired.min(end) } else { end };
-            (FastLeg::new(leg), at, vol(leg))
+    let event = |leg: &Leg| {
+        let life = leg.years().unwrap_or(f64::INFINITY);
+        if life < times[end] { times[..end].partition_point(|t| *t < life).min(end) } else { end }
+    };
+    let vols: Vec<f64> = legs.iter().map(vol).collect();
+    times
+        .iter()
+        .enumerate()
+        .map(|(n, t)| {
+            let fast = FastLegs::new(legs, (0..legs.len()).filter(|i| event(&legs[*i]) == n));
+            let at = fast.deviations(vols.clone(), *t);
+            (fast, at)
         })
         .collect()
 }
@@ -200,17 +210,11 @@ fn poisson(mean: f64, u: f64) -> f64 {
 
 fn settle(
     input: &PauseInput<'_>,
-    (fast, kernel): (&[(FastLeg, usize, f64)], &BatchKernel),
-    times: &[f64],
-    levels: &[(f64, f64)],
+    end: f64,
+    values: &[f64],
     base: &[f64],
     per_account: &mut [f64],
-) -> Result<Outcome, RiskError> {
-    let end = levels[times.len() - 1].0;
-    let mut values = Vec::with_capacity(base.len());
-    for (leg, at, vol) in fast {
-        values.push(leg.value(kernel, levels[*at], *vol, times[*at])?);
-    }
+) -> Outcome {
     let mut out = Outcome { pnl: 0.0, shortfall: 0.0 };
     for (a, sum) in input.accounts.iter().zip(per_account) {
         let mut equity = a.usd + a.coins * input.spot * end;
@@ -223,7 +227,7 @@ fn settle(
         *sum += short;
         out.shortfall += short;
     }
-    Ok(out)
+    out
 }
 
 fn vol(leg: &Leg) -> f64 {

@@ -103,32 +103,33 @@ impl SviSlice {
     /// Scans `[-reach, reach]` for butterfly arbitrage, refining minimum and roots.
     #[must_use]
     pub fn butterfly(&self, reach: f64) -> Butterfly {
-        let step = 2.0 * reach / (SCAN_POINTS as f64 - 1.0);
-        let at = |i: usize| -reach + i as f64 * step;
-        let values: Vec<f64> = (0..SCAN_POINTS).map(|i| self.g(at(i))).collect();
-        let low = (0..SCAN_POINTS).min_by(|a, b| values[*a].total_cmp(&values[*b])).unwrap_or(0);
-        let (from, to) = (at(low.saturating_sub(1)), at((low + 1).min(SCAN_POINTS - 1)));
-        let (k, g) = crate::numeric::minimize::golden_section(&mut |k| self.g(k), from, to, 1e-13);
-        let (k, g) = if g <= values[low] { (k, g) } else { (at(low), values[low]) };
-        let roots = (1..SCAN_POINTS)
-            .filter(|i| (values[i - 1] < 0.0) != (values[*i] < 0.0))
-            .map(|i| {
-                let falling = values[i] < 0.0;
-                crate::numeric::special::bisect(at(i - 1), at(i), |k| (self.g(k) >= 0.0) == falling)
-            })
-            .collect();
-        Butterfly { g_min: g, at: k, roots }
+        scan_butterfly(reach, |k| self.g(k))
     }
+}
 
-    /// Largest `w(k, earlier) - w(k, self)` over the scan: above zero is calendar arbitrage.
-    #[must_use]
-    pub fn calendar_violation(&self, earlier: &Self, reach: f64) -> f64 {
-        let step = 2.0 * reach / (SCAN_POINTS as f64 - 1.0);
-        (0..SCAN_POINTS)
-            .map(|i| -reach + i as f64 * step)
-            .map(|k| earlier.w(k) - self.w(k))
-            .fold(f64::NEG_INFINITY, f64::max)
-    }
+/// The places a scan of `[-reach, reach]` looks at.
+pub(super) fn scan_points(reach: f64) -> impl Iterator<Item = f64> {
+    let step = 2.0 * reach / (SCAN_POINTS as f64 - 1.0);
+    (0..SCAN_POINTS).map(move |i| -reach + i as f64 * step)
+}
+
+/// Minimum and sign changes of Durrleman's function `g` on `[-reach, reach]`.
+pub(super) fn scan_butterfly(reach: f64, g_at: impl Fn(f64) -> f64) -> Butterfly {
+    let step = 2.0 * reach / (SCAN_POINTS as f64 - 1.0);
+    let at = |i: usize| -reach + i as f64 * step;
+    let values: Vec<f64> = (0..SCAN_POINTS).map(|i| g_at(at(i))).collect();
+    let low = (0..SCAN_POINTS).min_by(|a, b| values[*a].total_cmp(&values[*b])).unwrap_or(0);
+    let (from, to) = (at(low.saturating_sub(1)), at((low + 1).min(SCAN_POINTS - 1)));
+    let (k, g) = crate::numeric::minimize::golden_section(&mut |k| g_at(k), from, to, 1e-13);
+    let (k, g) = if g <= values[low] { (k, g) } else { (at(low), values[low]) };
+    let roots = (1..SCAN_POINTS)
+        .filter(|i| (values[i - 1] < 0.0) != (values[*i] < 0.0))
+        .map(|i| {
+            let falling = values[i] < 0.0;
+            crate::numeric::special::bisect(at(i - 1), at(i), |k| (g_at(k) >= 0.0) == falling)
+        })
+        .collect();
+    Butterfly { g_min: g, at: k, roots }
 }
 
 /// `g(k) = (1 - k w'/(2w))^2 - w'^2/4 (1/w + 1/4) + w''/2`; negative where `w` is not positive.

@@ -1,9 +1,12 @@
 //! Constrained SVI fit (quasi-explicit, Zeliade): for each `(m, s)` the best `(a, d, c)` solves a small convex
 //! problem over the polygon that keeps `|rho| <= 1` and Lee's bound, and `(m, s)` is searched. A slice with a
-//! butterfly is refitted under penalty, then replaced by SSVI. Invariant: no returned slice has arbitrage.
+//! butterfly is refitted under penalty, then replaced by SSVI, and where that misses the quotes by a monotone cubic.
+//! Invariant: no returned slice has arbitrage unless it says that it is interpolated.
 
 use serde::{Deserialize, Serialize};
 
+use super::cubic::MonotoneCubic;
+use super::curve::SmileCurve;
 use super::ssvi::SsviSlice;
 use super::svi::SviSlice;
 use crate::error::{RiskError, finite, positive};
@@ -15,6 +18,9 @@ pub const MIN_POINTS: usize = 5;
 pub const G_TOLERANCE: f64 = -1e-9;
 /// Penalised fits aim this far above zero, so that the finer scan still finds no arbitrage.
 const G_MARGIN: f64 = 2e-3;
+/// An SSVI slice that misses the quotes by more than this, in volatility points, says less than the quotes do: the
+/// worst expiry of the reference snapshots missed by 4.9.
+pub const SSVI_RMSE_MAX: f64 = 5.0;
 /// Lee's bound on the wing slope.
 pub const LEE_BOUND: f64 = 2.0;
 
@@ -33,10 +39,10 @@ pub struct SmilePoint {
 }
 
 /// A fitted slice.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SmileFit {
     /// The slice.
-    pub slice: SviSlice,
+    pub slice: SmileCurve,
     /// Root mean square error in volatility points, unweighted.
     pub rmse_points: f64,
     /// Smallest Durrleman value over one and a half times the quoted range.
@@ -45,6 +51,8 @@ pub struct SmileFit {
     pub penalised: bool,
     /// Raw SVI could not be repaired; the slice is an SSVI one.
     pub fell_back_to_ssvi: bool,
+    /// SSVI missed the quotes too; the slice only joins them, and [`SmileFit::g_min`] may be negative.
+    pub interpolated: bool,
 }
 
 /// Fits one expiry `years` away.
@@ -80,22 +88,46 @@ pub fn fit_smile(points: &[SmilePoint], years: f64) -> Result<SmileFit, RiskErro
         let slice = search(&data, reach, penalty);
         let g_min = slice.butterfly(reach).g_min;
         if g_min >= G_TOLERANCE && slice.validate().is_ok() {
-            let rmse_points = rmse(&slice, points, years);
-            return Ok(SmileFit { slice, rmse_points, g_min, penalised, fell_back_to_ssvi: false });
+            let slice = SmileCurve::Svi(slice);
+            return Ok(SmileFit {
+                rmse_points: rmse(&slice, points, years),
+                slice,
+                g_min,
+                penalised,
+                fell_back_to_ssvi: false,
+                interpolated: false,
+            });
         }
         penalised = true;
     }
-    let slice = search_ssvi(&data);
-    Ok(SmileFit {
-        slice,
+    Ok(fallback(&data, points, years, (reach, penalised)))
+}
+
+/// SSVI, or the quotes themselves where it misses them by too much.
+fn fallback(
+    data: &[[f64; 3]],
+    points: &[SmilePoint],
+    years: f64,
+    (reach, penalised): (f64, bool),
+) -> SmileFit {
+    let ssvi = SmileCurve::Svi(search_ssvi(data));
+    let missed = rmse(&ssvi, points, years);
+    // Not a number counts as missing them.
+    let met = missed <= SSVI_RMSE_MAX;
+    let cubic = MonotoneCubic::through(data).filter(|_| !met);
+    let interpolated = cubic.is_some();
+    let slice = cubic.map_or(ssvi, SmileCurve::Cubic);
+    SmileFit {
         rmse_points: rmse(&slice, points, years),
         g_min: slice.butterfly(reach).g_min,
         penalised,
-        fell_back_to_ssvi: true,
-    })
+        fell_back_to_ssvi: !interpolated,
+        interpolated,
+        slice,
+    }
 }
 
-fn rmse(slice: &SviSlice, points: &[SmilePoint], years: f64) -> f64 {
+fn rmse(slice: &SmileCurve, points: &[SmilePoint], years: f64) -> f64 {
     let sum: f64 = points.iter().map(|p| slice.vol(p.k, years) - p.vol).map(|e| e * e).sum();
     100.0 * libm::sqrt(sum / points.len() as f64)
 }
@@ -226,4 +258,47 @@ fn search_ssvi(data: &[[f64; 3]]) -> SviSlice {
     };
     let (x, _) = nelder_mead(&mut loss, &[0.0, -0.2, 0.5], &[0.3, 0.3, 0.7], 1e-12, 2_000);
     slice(&x)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A smile no dealer makes: volatility jumps by half between neighbouring strikes.
+    fn broken() -> Vec<SmilePoint> {
+        (-10..=10)
+            .map(|i| SmilePoint {
+                k: f64::from(i) * 0.05,
+                vol: if i % 2 == 0 { 0.4 } else { 0.9 },
+                weight: 1.0,
+            })
+            .collect()
+    }
+
+    fn data(points: &[SmilePoint], years: f64) -> Vec<[f64; 3]> {
+        points.iter().map(|p| [p.k, p.vol * p.vol * years, 1.0 / points.len() as f64]).collect()
+    }
+
+    #[test]
+    fn quotes_that_no_slice_without_arbitrage_meets_are_joined_and_flagged() {
+        let points = broken();
+        let fit = fallback(&data(&points, 0.1), &points, 0.1, (0.75, true));
+        assert!(fit.interpolated && !fit.fell_back_to_ssvi && fit.slice.svi().is_none(), "{fit:?}");
+        assert!(fit.g_min < 0.0, "its butterfly is told: {}", fit.g_min);
+        assert!(fit.rmse_points < 1e-9);
+        for p in &points {
+            assert!((fit.slice.vol(p.k, 0.1) - p.vol).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn quotes_that_ssvi_meets_are_not_joined() {
+        let points: Vec<SmilePoint> = (-10..=10)
+            .map(|i| f64::from(i) * 0.05)
+            .map(|k| SmilePoint { k, vol: 0.6 + 0.2 * k * k - 0.05 * k, weight: 1.0 })
+            .collect();
+        let fit = fallback(&data(&points, 0.1), &points, 0.1, (0.75, true));
+        assert!(fit.fell_back_to_ssvi && !fit.interpolated && fit.g_min >= G_TOLERANCE, "{fit:?}");
+        assert!(fit.rmse_points <= SSVI_RMSE_MAX);
+    }
 }

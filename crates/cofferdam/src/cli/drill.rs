@@ -1,4 +1,4 @@
-//! `cofferdam drill list | run | live | faults`.
+//! `cofferdam drill list | run | compare | live | faults`.
 
 use std::{
     path::{Path, PathBuf},
@@ -11,7 +11,7 @@ use cofferdam_drill::Scorecard;
 
 use super::{CliError, Output};
 use crate::drill::{
-    Backend, CatalogueError, Drill, Played, RunOptions, StageError, catalogue,
+    Backend, CatalogueError, Comparison, Drill, Played, RunOptions, StageError, catalogue,
     live::{LiveOptions, run_live},
     run_variant,
 };
@@ -46,6 +46,26 @@ pub enum DrillCommand {
         #[arg(long, default_value = "drills")]
         drills: PathBuf,
         /// Folder with npm packages, for drills on protocol bytecode and for anvil.
+        #[arg(long, default_value = "contracts/node_modules")]
+        packages: PathBuf,
+        /// Where journals and scorecards are stored.
+        #[arg(long, default_value = ".cofferdam/drills")]
+        out: PathBuf,
+    },
+    /// Runs every drill under the one-shot rule and under the full one, and tells the difference.
+    Compare {
+        /// Only this drill.
+        id: Option<String>,
+        /// Every drill, those on protocol bytecode from npm too.
+        #[arg(long, conflicts_with = "id")]
+        all: bool,
+        /// Seed of the attacker's and everybody else's addresses.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Folder with more drills.
+        #[arg(long, default_value = "drills")]
+        drills: PathBuf,
+        /// Folder with npm packages, for drills on protocol bytecode.
         #[arg(long, default_value = "contracts/node_modules")]
         packages: PathBuf,
         /// Where journals and scorecards are stored.
@@ -103,15 +123,14 @@ pub(crate) async fn run(command: DrillCommand, output: &Output) -> Result<ExitCo
                 Chain::Local => Backend::Local,
                 Chain::Anvil => Backend::Anvil,
             };
-            let chosen = match &id {
-                Some(id) => vec![catalogue::find(&drills, id).map_err(unreadable)?],
-                None => {
-                    let known = catalogue::all(&drills).map_err(unreadable)?;
-                    known.into_iter().filter(|it| all || !it.scenario.needs_npm).collect()
-                }
-            };
+            let chosen = choose(&drills, id.as_deref(), all)?;
             let options = RunOptions { backend, seed, packages, out };
             run_all(&chosen, variant.as_deref(), &options, output).await
+        }
+        DrillCommand::Compare { id, all, seed, drills, packages, out } => {
+            let chosen = choose(&drills, id.as_deref(), all)?;
+            let options = RunOptions { backend: Backend::Local, seed, packages, out };
+            compare(&chosen, &options, output).await
         }
         DrillCommand::Live(args) => live(&args, output).await,
         DrillCommand::Faults(args) => super::faults::run(&args, output).await,
@@ -212,6 +231,32 @@ async fn run_all(
     let passed = cards.iter().filter(|it| it.passed()).count();
     output.result(&cards, &format!("{passed} of {} passed\n", cards.len()));
     Ok(if passed == cards.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The drill named, else all that need nothing but this binary, else really all.
+fn choose(folder: &Path, id: Option<&str>, all: bool) -> Result<Vec<Drill>, CliError> {
+    if let Some(id) = id {
+        return Ok(vec![catalogue::find(folder, id).map_err(unreadable)?]);
+    }
+    let known = catalogue::all(folder).map_err(unreadable)?;
+    Ok(known.into_iter().filter(|it| all || !it.scenario.needs_npm).collect())
+}
+
+async fn compare(
+    drills: &[Drill],
+    options: &RunOptions,
+    output: &Output,
+) -> Result<ExitCode, CliError> {
+    let mut all = Vec::new();
+    for drill in drills {
+        for variant in &drill.scenario.variants {
+            output.note(&format!("comparing {} / {} …", drill.scenario.id, variant.id));
+            all.push(Comparison::of(drill, variant, options).await.map_err(failed)?);
+        }
+    }
+    output.result(&all, &Comparison::table(&all));
+    let holds = !all.is_empty() && all.iter().all(Comparison::holds);
+    Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn show(drill: &Drill, title: &str, played: &Played) -> String {

@@ -13,6 +13,8 @@ mod readiness;
 mod replay;
 pub mod risk;
 mod run;
+#[cfg(test)]
+mod sub_blocks;
 mod wire;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -97,7 +99,7 @@ async fn run(command: Command, output: &Output) -> Result<ExitCode, CliError> {
         Command::Replay(it) => replay::run(&it, output),
         Command::Learn(it) => learn::run(&it, output),
         Command::Readiness(it) => readiness::run(it, output).await,
-        Command::Risk(it) => risk::run(it, output),
+        Command::Risk(it) => risk::run(it, output).await,
         Command::Drill(it) => drill::run(it, output).await,
         Command::Plan(it) => plan::run(it, output),
         Command::Incident(it) => incident::run(it, output).await,

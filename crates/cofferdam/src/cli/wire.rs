@@ -119,6 +119,7 @@ fn options(chain: &Chain) -> RpcOptions {
     let mut options = RpcOptions::new(Duration::from_millis(chain.block_time.0));
     options.reorg_blocks_max = chain.reorg_blocks_max;
     options.pending = chain.pending;
+    options.sub_blocks = chain.sub_blocks.map(|it| Duration::from_millis(it.0));
     options.quorum = chain.quorum(false);
     options.traces = TracePolicy::Reexecute;
     options

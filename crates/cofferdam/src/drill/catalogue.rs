@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use cofferdam_core::plan::Policy;
 use cofferdam_drill::{Scenario, ScenarioError};
 
 /// A scenario with the defender's plan template.
@@ -11,6 +12,23 @@ pub struct Drill {
     pub scenario: Scenario,
     /// What the defender wrote beforehand.
     pub plan: String,
+}
+
+impl Drill {
+    /// The same drill, its plan decided by `policy`.
+    #[must_use]
+    pub fn decided_by(&self, policy: Policy) -> Self {
+        let word = match policy {
+            Policy::Sequential => "sequential",
+            Policy::OneShot => "one-shot",
+        };
+        let section = format!("[decision]\npolicy = \"{word}\"\n");
+        let plan = match self.plan.contains("[decision]\n") {
+            true => self.plan.replacen("[decision]\n", &section, 1),
+            false => format!("{}\n{section}", self.plan),
+        };
+        Self { scenario: self.scenario.clone(), plan }
+    }
 }
 
 /// Why a drill cannot be had.

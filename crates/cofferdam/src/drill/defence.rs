@@ -15,10 +15,10 @@ use cofferdam_engine::Input;
 use super::{
     play::is_detection,
     stage::StageError,
-    world::{Head, WorldError},
+    world::{BLOCK_SECONDS, Head, WorldError},
 };
 use crate::runtime::{
-    Carried, Dispatcher, Ground, Shell, complete, read_pending, simulate_pending,
+    Carried, Dispatcher, Ground, Looked, Shell, complete, read_pending, simulate_pending,
 };
 
 /// An order that had its effect.
@@ -136,13 +136,13 @@ impl Defence {
     /// If the chain or the journal fails.
     pub async fn pending(&mut self, tx: Tx, head: &Head) -> Result<(), StageError> {
         self.clock.start();
-        let ground = Ground { head: head.block, env: head.next.clone(), state: head.state.clone() };
+        let (state, txs) = (head.state.clone(), [tx]);
+        let ground = Ground::next(head.block, head.next.clone(), state, BLOCK_SECONDS);
         let wrong = |it| WorldError::new("simulate", it);
-        let Some(mut observation) = simulate_pending(&tx, &ground).map_err(wrong)? else {
-            return Ok(());
-        };
+        let looked = simulate_pending(&txs, &ground).map_err(wrong)?;
+        let Looked::Seen { mut observation, .. } = looked else { return Ok(()) };
         let wanted = self.shell.engine().wanted_reads(&observation);
-        observation.readings = read_pending(&tx, &wanted, &ground).map_err(wrong)?;
+        observation.readings = read_pending(&txs, &wanted, &ground).map_err(wrong)?;
         self.feed(head.block.time, Input::Pending(observation)).await
     }
 

@@ -32,22 +32,22 @@ const RELAYER_KEYS: &str = "COFFERDAM_RELAYER_";
 
 /// How the program is started.
 #[derive(Clone, Debug)]
-pub(super) struct Launch {
+pub struct Launch {
     /// The program.
-    pub(super) program: PathBuf,
+    pub program: PathBuf,
     /// Words before the program: a command that runs it under other conditions.
-    pub(super) under: Vec<OsString>,
+    pub under: Vec<OsString>,
     /// Environment variables.
-    pub(super) env: Vec<(String, OsString)>,
+    pub env: Vec<(String, OsString)>,
     /// The plan folder; the log is written there too.
-    pub(super) folder: PathBuf,
+    pub folder: PathBuf,
     /// The journal.
-    pub(super) journal: PathBuf,
+    pub journal: PathBuf,
 }
 
 impl Launch {
     /// `program` with the plan in `folder`, its journal beside it, and the relayers' keys of `scenario`.
-    pub(super) fn new(program: &Path, folder: &Path, scenario: &Scenario, seed: u64) -> Self {
+    pub fn new(program: &Path, folder: &Path, scenario: &Scenario, seed: u64) -> Self {
         let mut env = Vec::new();
         for name in scenario.accounts.keys() {
             if let Some(number) = name.strip_prefix("relayer-") {
@@ -77,7 +77,8 @@ impl Launch {
 }
 
 /// The running program. Killed when dropped.
-pub(super) struct Defender {
+#[derive(Debug)]
+pub struct Defender {
     child: Child,
     health_at: String,
 }
@@ -87,7 +88,7 @@ impl Defender {
     ///
     /// # Errors
     /// If it ends before, with what it said.
-    pub(super) async fn start(launch: &Launch) -> Result<Self, StageError> {
+    pub async fn start(launch: &Launch) -> Result<Self, StageError> {
         let wrong = |it: std::io::Error| StageError::Other(format!("start the defence: {it}"));
         let log = launch.folder.join("log.txt");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(log).map_err(wrong)?;
@@ -123,7 +124,7 @@ impl Defender {
     ///
     /// # Errors
     /// If it cannot be started or killed.
-    pub(super) async fn cut_short(launch: &Launch, after: Duration) -> Result<(), StageError> {
+    pub async fn cut_short(launch: &Launch, after: Duration) -> Result<(), StageError> {
         let wrong = |it: std::io::Error| StageError::Other(format!("start the defence: {it}"));
         let mut command = launch.command();
         command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -133,7 +134,7 @@ impl Defender {
     }
 
     /// Its health page.
-    pub(super) async fn health(&self) -> Result<Health, StageError> {
+    pub async fn health(&self) -> Result<Health, StageError> {
         let asked = async {
             let mut stream = TcpStream::connect(&self.health_at).await?;
             let request = format!(
@@ -185,11 +186,7 @@ impl Defender {
     }
 
     /// Waits until its health is as `wanted` says; `false` if it is not within `limit`.
-    pub(super) async fn until(
-        &self,
-        limit: Duration,
-        mut wanted: impl FnMut(&Health) -> bool,
-    ) -> bool {
+    pub async fn until(&self, limit: Duration, mut wanted: impl FnMut(&Health) -> bool) -> bool {
         let end = Instant::now() + limit;
         loop {
             if self.health().await.is_ok_and(|it| wanted(&it)) {
@@ -206,7 +203,7 @@ impl Defender {
     ///
     /// # Errors
     /// If it has not within a minute.
-    pub(super) async fn saw(&self, height: u64) -> Result<(), StageError> {
+    pub async fn saw(&self, height: u64) -> Result<(), StageError> {
         if self.until(PATIENCE, |it| it.heads.values().any(|head| *head >= height)).await {
             return Ok(());
         }
@@ -214,7 +211,7 @@ impl Defender {
     }
 
     /// Its process id, unless it has ended.
-    pub(super) fn id(&self) -> Option<u32> {
+    pub fn id(&self) -> Option<u32> {
         self.child.id()
     }
 
@@ -222,7 +219,7 @@ impl Defender {
     ///
     /// # Errors
     /// If it has ended.
-    pub(super) async fn signal(&self, name: &str) -> Result<(), StageError> {
+    pub async fn signal(&self, name: &str) -> Result<(), StageError> {
         let wrong = |it: String| StageError::Other(format!("signal the defence: {it}"));
         let id = self.id().ok_or_else(|| wrong("it ended by itself".into()))?;
         let sent = Command::new("kill").args(["-s", name, &id.to_string()]).status().await;
@@ -233,7 +230,7 @@ impl Defender {
     ///
     /// # Errors
     /// If it cannot be killed.
-    pub(super) async fn kill(mut self) -> Result<(), StageError> {
+    pub async fn kill(mut self) -> Result<(), StageError> {
         let killed = self.child.kill().await;
         killed.map_err(|it| StageError::Other(format!("kill the defence: {it}")))
     }
@@ -242,7 +239,7 @@ impl Defender {
     ///
     /// # Errors
     /// If it had ended by itself, or tells no summary.
-    pub(super) async fn stop(mut self) -> Result<Health, StageError> {
+    pub async fn stop(mut self) -> Result<Health, StageError> {
         let wrong = |it: String| StageError::Other(format!("stop the defence: {it}"));
         self.signal("TERM").await?;
         let mut text = String::new();

@@ -6,8 +6,9 @@
 pub mod anvil;
 pub mod artifacts;
 pub mod catalogue;
+pub mod compare;
 pub mod defence;
-mod defender;
+pub mod defender;
 pub mod faults;
 pub mod live;
 pub mod local;
@@ -35,6 +36,7 @@ use cofferdam_engine::{Engine, Limits};
 use cofferdam_record::SqliteJournal;
 
 pub use catalogue::{CatalogueError, Drill};
+pub use compare::Comparison;
 pub use play::Played;
 pub use stage::StageError;
 pub use world::{World, WorldError};

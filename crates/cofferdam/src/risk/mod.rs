@@ -11,6 +11,7 @@ mod format;
 mod html;
 mod input;
 mod limits;
+pub(crate) mod live;
 mod network;
 mod sections;
 mod smile;

@@ -102,9 +102,12 @@ pub(crate) fn expiries(book: &PoolBook) -> Result<Vec<Expiry>, RiskError> {
             Ok(f) => (Some(f), None),
             Err(e) => (None, Some(e.to_string())),
         };
-        let earlier = out.iter().rev().find_map(|e| e.fit.map(|f| f.slice));
-        let calendar =
-            fit.zip(earlier).map_or(0.0, |(f, e)| f.slice.calendar_violation(&e, 0.5).max(0.0));
+        let fit: Option<SmileFit> = fit;
+        let earlier = out.iter().rev().find_map(|e| e.fit.as_ref().map(|f| &f.slice));
+        let calendar = fit
+            .as_ref()
+            .zip(earlier)
+            .map_or(0.0, |(f, e)| f.slice.calendar_violation(e, 0.5).max(0.0));
         out.push(Expiry { days: years * 365.0, quotes, fit, calendar, no_fit });
     }
     Ok(out)
@@ -136,9 +139,10 @@ pub(crate) fn text(all: &[Expiry]) -> String {
     let mut rows = Vec::new();
     for e in all {
         let refused = e.quotes.iter().filter(|q| q.iv.mid.is_none()).count();
-        let fit = e.fit.map(|f| {
-            let s = f.slice;
-            let how = if f.fell_back_to_ssvi {
+        let fit = e.fit.as_ref().map(|f| {
+            let how = if f.interpolated {
+                "‼ quotes joined (DQ3)"
+            } else if f.fell_back_to_ssvi {
                 "SSVI"
             } else if f.penalised {
                 "SVI, repaired"
@@ -148,8 +152,8 @@ pub(crate) fn text(all: &[Expiry]) -> String {
             (
                 format!("{:.2}", f.rmse_points),
                 how.to_owned(),
-                percent(s.vol(0.0, e.days / 365.0)),
-                if e.calendar > 0.0 { "calendar" } else { "none" }.to_owned(),
+                percent(f.slice.vol(0.0, e.days / 365.0)),
+                arbitrage(e, f),
             )
         });
         let none = || "–".to_owned();
@@ -169,6 +173,13 @@ pub(crate) fn text(all: &[Expiry]) -> String {
         &["expiry", "quotes", "refused", "at the money", "rmse, points", "arbitrage", "fit"],
         &rows,
     )
+}
+
+/// Which kinds of static arbitrage the curve has, for the table.
+fn arbitrage(e: &Expiry, f: &SmileFit) -> String {
+    let kinds = [("butterfly", f.interpolated && f.g_min < 0.0), ("calendar", e.calendar > 0.0)];
+    let found: Vec<&str> = kinds.iter().filter(|k| k.1).map(|k| k.0).collect();
+    if found.is_empty() { "none".to_owned() } else { found.join(", ") }
 }
 
 /// Charts, one per expiry.
@@ -194,7 +205,7 @@ fn chart(e: &Expiry) -> String {
     let (low, high) = ends(&mut solved.iter().map(|(q, _)| q.k));
     let pad = 0.08 * (high - low).max(0.02);
     let (from, to) = (low - pad, high + pad);
-    let curve: Vec<(f64, f64)> = e.fit.map_or_else(Vec::new, |f| {
+    let curve: Vec<(f64, f64)> = e.fit.as_ref().map_or_else(Vec::new, |f| {
         (0..=CURVE)
             .map(|i| from + (to - from) * i as f64 / CURVE as f64)
             .map(|k| (k, f.slice.vol(k, years)))
@@ -214,18 +225,28 @@ fn chart(e: &Expiry) -> String {
         );
         plot.dot(q.k, *v, &title, if q.fitted { "--ink" } else { "--muted" });
     }
-    let caption = match e.fit {
-        Some(f) => format!(
-            "<p>rmse {:.2} points; a {:.4}, b {:.4}, rho {:.2}, m {:.3}, sigma {:.3}; smallest g {:.4}{}</p>",
-            f.rmse_points,
-            f.slice.a,
-            f.slice.b,
-            f.slice.rho,
-            f.slice.m,
-            f.slice.sigma,
-            f.g_min,
-            if e.calendar > 0.0 { "; ‼ calendar arbitrage with the expiry before" } else { "" }
-        ),
+    let caption = match &e.fit {
+        Some(f) => {
+            let how = f.slice.svi().map_or_else(
+                || {
+                    "‼ DQ3: no curve without arbitrage meets these quotes; they are only joined"
+                        .to_owned()
+                },
+                |s| {
+                    format!(
+                        "a {:.4}, b {:.4}, rho {:.2}, m {:.3}, sigma {:.3}",
+                        s.a, s.b, s.rho, s.m, s.sigma
+                    )
+                },
+            );
+            let calendar = if e.calendar > 0.0 {
+                "; ‼ calendar arbitrage with the expiry before"
+            } else {
+                ""
+            };
+            let (rmse, g) = (f.rmse_points, f.g_min);
+            format!("<p>rmse {rmse:.2} points; {how}; smallest g {g:.4}{calendar}</p>")
+        }
         None => {
             format!("<p>no fit: {}</p>", super::format::escape(e.no_fit.as_deref().unwrap_or("")))
         }

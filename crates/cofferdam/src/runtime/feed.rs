@@ -9,8 +9,8 @@ use std::{
 };
 
 use cofferdam_core::{
-    BlockEnv, BlockRef, ChainId, Observation, Tx,
-    ports::{BlockSource as _, SourceError, SourceEvent, StateReader as _},
+    BlockEnv, BlockRef, Observation,
+    ports::{BlockSource as _, SourceError, SourceEvent, StateReader as _, StateSource},
     read::{Reading, StateRead},
 };
 use cofferdam_engine::Input;
@@ -22,19 +22,12 @@ use tokio::{
 
 use super::{
     chain_of, parent_of,
-    pending::{Ground, read_pending, simulate_pending},
+    pending::{self, Bench, Desk},
     rehearse, retrace,
 };
 
 /// Blocks that wait for their traces and reads; when full, the source waits.
 const BLOCKS_WAITING_MAX: usize = 16;
-/// Pending transactions that wait for their simulation. Beyond it the newest are dropped and counted:
-/// what is pre-empted is what can be simulated in time.
-const PENDING_WAITING_MAX: usize = 4_096;
-/// Pending transactions simulated at the same time, per chain.
-const PENDING_AT_ONCE: usize = 2;
-/// How often a pending transaction is simulated again because the head moved meanwhile.
-const MOVES_MAX: usize = 3;
 /// Wait before a block whose state could not be read is tried again; doubled up to the largest.
 const RETRY_MIN_MS: u64 = 100;
 const RETRY_MAX_MS: u64 = 2_000;
@@ -56,12 +49,16 @@ pub(crate) enum Fed {
         /// Takes the reads and the observation back.
         reply: oneshot::Sender<(Box<Observation>, Vec<StateRead>)>,
     },
-    /// Pending transactions were dropped because too many waited.
-    Dropped {
-        /// Of which chain.
-        chain: ChainId,
-        /// How many.
-        count: u64,
+    /// What a pending transaction would do.
+    Pending {
+        /// It, with the reads that the rules want.
+        observation: Box<Observation>,
+        /// The context it was simulated in, unless it is the next block.
+        context: Option<String>,
+        /// When the transaction was first seen.
+        seen: Instant,
+        /// Takes whether it does harm.
+        harm: oneshot::Sender<bool>,
     },
 }
 
@@ -77,6 +74,8 @@ pub(crate) struct Tip {
 pub(crate) struct Kit {
     pub(crate) reader: Arc<RpcReader>,
     pub(crate) states: RpcStates,
+    /// Pending transactions.
+    pub(crate) desk: Arc<Desk>,
     /// The head as the engine has it.
     pub(crate) head: watch::Receiver<Option<Tip>>,
     pub(crate) out: mpsc::Sender<Fed>,
@@ -86,27 +85,20 @@ pub(crate) struct Kit {
 pub(crate) fn start(source: RpcSource, kit: Kit) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let (blocks, blocks_out) = mpsc::channel(BLOCKS_WAITING_MAX);
-    let (pending, pending_out) = mpsc::channel(PENDING_WAITING_MAX);
-    tasks.spawn(split(source, kit.clone(), blocks, pending));
+    tasks.spawn(split(source, kit.clone(), blocks));
     tasks.spawn(prepare_blocks(blocks_out, kit.clone()));
-    let pending_out = Arc::new(tokio::sync::Mutex::new(pending_out));
-    for _ in 0..PENDING_AT_ONCE {
-        tasks.spawn(prepare_pending(pending_out.clone(), kit.clone()));
-    }
+    let Kit { states, desk, head, out, .. } = kit;
+    tasks.spawn(keep_warm(states.clone(), head.clone()));
+    let states = Arc::new(move |block| Arc::new(states.at_head(block)) as Arc<dyn StateSource>);
+    pending::start(&mut tasks, &Bench { desk, states, head, out });
     tasks
 }
 
 type Seen<T> = (Instant, T);
 
 /// Sorts what the source tells; ends with it.
-async fn split(
-    mut source: RpcSource,
-    kit: Kit,
-    blocks: mpsc::Sender<Seen<Observation>>,
-    pending: mpsc::Sender<Seen<Tx>>,
-) {
+async fn split(mut source: RpcSource, kit: Kit, blocks: mpsc::Sender<Seen<Observation>>) {
     let chain = source.chain();
-    let mut dropped = 0;
     loop {
         let event = source.next().await;
         let seen = event.as_ref().map_or_else(|_| Instant::now(), |it| source.seen_at(it));
@@ -118,13 +110,14 @@ async fn split(
                 continue;
             }
             Ok(SourceEvent::Pending(it)) => {
-                for tx in it.txs {
-                    dropped += u64::from(pending.try_send((seen, tx)).is_err());
-                }
-                if dropped == 0 {
+                let lost: u64 = it.txs.into_iter().map(|tx| kit.desk.arrive(tx, seen)).sum();
+                if lost == 0 {
                     continue;
                 }
-                Fed::Dropped { chain, count: std::mem::take(&mut dropped) }
+                let because = format!(
+                    "{lost} pending transactions that touch what is protected were left out: too many wait"
+                );
+                input(Input::Blind { chain, from: it.block.number.saturating_add(1), because })
             }
             Ok(SourceEvent::Witnessed { block, witnesses }) => {
                 input(Input::Witnessed { block, witnesses })
@@ -184,7 +177,7 @@ async fn hold(block: Observation, kit: &Kit) -> Option<Observation> {
 async fn complete(block: Observation, kit: &Kit) -> Result<Option<Observation>, String> {
     let mut observation = retrace(block, &kit.states).await?;
     observation.decode_facts();
-    let Some((mut observation, wanted)) = ask(observation, kit).await else { return Ok(None) };
+    let Some((mut observation, wanted)) = ask(observation, &kit.out).await else { return Ok(None) };
     if wanted.is_empty() {
         return Ok(Some(*observation));
     }
@@ -203,61 +196,25 @@ fn told(error: SourceError) -> String {
 }
 
 /// Asks the loop which reads the rules want. Earlier inputs of this task are with the engine by then.
-async fn ask(observation: Observation, kit: &Kit) -> Option<(Box<Observation>, Vec<StateRead>)> {
+pub(crate) async fn ask(
+    observation: Observation,
+    out: &mpsc::Sender<Fed>,
+) -> Option<(Box<Observation>, Vec<StateRead>)> {
     let (reply, answer) = oneshot::channel();
-    kit.out.send(Fed::Wanted { observation: Box::new(observation), reply }).await.ok()?;
+    out.send(Fed::Wanted { observation: Box::new(observation), reply }).await.ok()?;
     answer.await.ok()
 }
 
-/// Pending transactions: simulated on the engine's head, with the reads that the rules want.
-async fn prepare_pending(pending: Arc<tokio::sync::Mutex<mpsc::Receiver<Seen<Tx>>>>, mut kit: Kit) {
-    loop {
-        let next = pending.lock().await.recv().await;
-        let Some((seen, tx)) = next else { return };
-        for _ in 0..MOVES_MAX {
-            match believe(&tx, &mut kit).await {
-                Ok(Some(it)) if moved(&it.block, &kit) => {}
-                Ok(Some(it)) => {
-                    let input = Box::new(Input::Pending(it));
-                    if kit.out.send(Fed::Input { input, seen: Some(seen) }).await.is_err() {
-                        return;
-                    }
-                    break;
-                }
-                Ok(None) => break,
-                Err(error) => {
-                    tracing::warn!(tx = %tx.hash, %error, "pending transaction could not be simulated");
-                    break;
-                }
-            }
+/// At each new head, has the state at hand that pending simulations read. A failure costs the next
+/// simulation its requests, and is told by it.
+async fn keep_warm(states: RpcStates, mut heads: watch::Receiver<Option<Tip>>) {
+    while heads.changed().await.is_ok() {
+        let head = heads.borrow_and_update().as_ref().map(|it| it.block);
+        let (Some(head), states) = (head, states.clone()) else { continue };
+        match tokio::task::spawn_blocking(move || states.keep_warm(head)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::debug!(error = %chain_of(&error), "state is not kept warm"),
+            Err(error) => tracing::warn!(%error, "state is not kept warm"),
         }
     }
-}
-
-/// What a pending transaction would do; `None` if it cannot be included or nobody asks.
-async fn believe(tx: &Tx, kit: &mut Kit) -> Result<Option<Observation>, String> {
-    let head = kit.head.borrow_and_update().clone();
-    let Some(head) = head else { return Ok(None) };
-    let state = Arc::new(kit.states.at(head.block));
-    let ground = Ground { head: head.block, env: head.env, state };
-    let (on, first) = (ground.clone(), tx.clone());
-    let simulated = blocking(move || simulate_pending(&first, &on)).await?;
-    let Some(observation) = simulated.map_err(|it| chain_of(&it))? else { return Ok(None) };
-    let Some((mut observation, wanted)) = ask(observation, kit).await else { return Ok(None) };
-    let again = tx.clone();
-    let read = blocking(move || read_pending(&again, &wanted, &ground)).await?;
-    observation.readings = read.map_err(|it| chain_of(&it))?;
-    Ok(Some(*observation))
-}
-
-/// The EVM asks the node for state while it runs: off the async threads.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, String> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|it| format!("simulation stopped: {it}"))
-}
-
-fn moved(head: &BlockRef, kit: &Kit) -> bool {
-    kit.head.borrow().as_ref().is_some_and(|it| it.block.hash != head.hash)
 }

@@ -12,6 +12,11 @@ use cofferdam_engine::Engine;
 use cofferdam_observe::rpc::{ChainStatus, Monitor, prometheus};
 use serde::{Deserialize, Serialize};
 
+use super::{
+    contained::ContainedCounts,
+    pending::{PendingCounts, Tally},
+};
+
 /// Reactions kept for the percentiles; older ones are forgotten.
 const REACTIONS_MAX: usize = 10_000;
 
@@ -36,9 +41,15 @@ pub struct Health {
     pub blocks: u64,
     /// Pending transactions evaluated since start.
     pub pending: u64,
-    /// Pending transactions dropped since start because too many waited.
+    /// What became of pending transactions, by chain.
     #[serde(default)]
-    pub pending_dropped: u64,
+    pub pending_by_chain: BTreeMap<String, PendingCounts>,
+    /// What we look at less than we should, and why, by chain. We are not blind.
+    #[serde(default)]
+    pub degraded: BTreeMap<String, String>,
+    /// Containment before an attack and after it, counted apart.
+    #[serde(default)]
+    pub contained: ContainedCounts,
     /// Findings that other programs reported since start.
     #[serde(default)]
     pub reported: u64,
@@ -48,19 +59,32 @@ pub struct Health {
     pub records: u64,
     /// Microseconds from an observation to its containment in the pool, newest last.
     pub reactions_us: Vec<u64>,
+    /// Those to pending transactions, where an attack can still be pre-empted.
+    #[serde(default)]
+    pub reactions_pending_us: Vec<u64>,
+    /// Those to blocks, where the rest of an attack is contained.
+    #[serde(default)]
+    pub reactions_block_us: Vec<u64>,
 }
 
 /// Shared between the loop and the server.
 #[derive(Clone, Debug, Default)]
-pub struct Board(Arc<RwLock<Health>>, Arc<RwLock<BTreeMap<ChainId, Monitor>>>);
+pub struct Board(
+    Arc<RwLock<Health>>,
+    Arc<RwLock<BTreeMap<ChainId, Monitor>>>,
+    Arc<RwLock<BTreeMap<ChainId, Tally>>>,
+);
 
 impl Board {
     /// Changes what is told.
     pub fn update(&self, change: impl FnOnce(&mut Health)) {
         let mut health = self.0.write().unwrap_or_else(PoisonError::into_inner);
         change(&mut health);
-        let excess = health.reactions_us.len().saturating_sub(REACTIONS_MAX);
-        health.reactions_us.drain(..excess);
+        let it = &mut *health;
+        for list in [&mut it.reactions_us, &mut it.reactions_pending_us, &mut it.reactions_block_us]
+        {
+            list.drain(..list.len().saturating_sub(REACTIONS_MAX));
+        }
         health.healthy = health.blind.is_empty();
     }
 
@@ -69,7 +93,17 @@ impl Board {
         let mut health = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
         let monitors = self.1.read().unwrap_or_else(PoisonError::into_inner);
         health.chains = monitors.values().map(Monitor::status).collect();
+        for (chain, tally) in self.2.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            let counts = tally.read();
+            health.degraded.extend(counts.degraded().map(|why| (chain.to_string(), why)));
+            health.pending_by_chain.insert(chain.to_string(), counts);
+        }
         health
+    }
+
+    /// Tells from now on what becomes of the pending transactions of `chain`.
+    pub fn work(&self, chain: ChainId, tally: Tally) {
+        self.2.write().unwrap_or_else(PoisonError::into_inner).insert(chain, tally);
     }
 
     /// Tells from now on how the source behind `monitor` and its endpoints fare, instead of an earlier
@@ -110,10 +144,15 @@ impl Board {
 impl Health {
     /// The `percent`-th percentile of the reactions in microseconds, nearest rank; `None` without any.
     pub fn reaction_us(&self, percent: usize) -> Option<u64> {
-        let mut sorted = self.reactions_us.clone();
-        sorted.sort_unstable();
-        let rank = (sorted.len() * percent).div_ceil(100).max(1);
-        sorted.get(rank - 1).copied()
+        percentile(&self.reactions_us, percent)
+    }
+
+    /// Notes a reaction of `us` microseconds; `pending` if it was to a pending transaction.
+    pub(crate) fn reacted(&mut self, us: u64, pending: bool) {
+        self.reactions_us.push(us);
+        let apart =
+            if pending { &mut self.reactions_pending_us } else { &mut self.reactions_block_us };
+        apart.push(us);
     }
 
     /// Median and 99th percentile of the reactions, for people.
@@ -153,27 +192,61 @@ impl Health {
         );
         line("blocks_total", "counter", "blocks evaluated", one(self.blocks));
         line("pending_total", "counter", "pending transactions evaluated", one(self.pending));
-        line(
-            "pending_dropped_total",
-            "counter",
-            "pending transactions dropped because too many waited",
-            one(self.pending_dropped),
-        );
         line("reported_total", "counter", "findings of other programs", one(self.reported));
         line("alerts_total", "counter", "messages for people", one(self.alerts));
         line("records_total", "counter", "journal records", one(self.records));
-        let quantiles = [50, 99]
-            .into_iter()
-            .filter_map(|it| Some((format!("{{quantile=\"0.{it}\"}}"), self.reaction_us(it)?)));
+        for (name, help, list) in [
+            (
+                "reaction_microseconds",
+                "from an observation to its containment in the pool",
+                &self.reactions_us,
+            ),
+            (
+                "reaction_pending_microseconds",
+                "from a pending transaction to its containment in the pool",
+                &self.reactions_pending_us,
+            ),
+            (
+                "reaction_block_microseconds",
+                "from a block to its containment in the pool",
+                &self.reactions_block_us,
+            ),
+        ] {
+            let quantile = |it| Some((format!("{{quantile=\"0.{it}\"}}"), percentile(list, it)?));
+            line(name, "gauge", help, [50, 99].into_iter().filter_map(quantile).collect());
+        }
+        let ContainedCounts { pre_empted, next_block, later } = self.contained;
+        let when = [("pre-empted", pre_empted), ("next-block", next_block), ("later", later)];
+        let when = when.map(|(when, it)| (format!("{{when=\"{when}\"}}"), it));
+        let help = "containments by when they had their effect: before the attack or after it";
+        line("containments_total", "counter", help, when.to_vec());
         line(
-            "reaction_microseconds",
+            "degraded",
             "gauge",
-            "from an observation to its containment in the pool",
-            quantiles.collect(),
+            "chains of which less is looked at than should be",
+            one(self.degraded.len() as u64),
         );
+        for at in 0..PendingCounts::default().samples().len() {
+            let of = |(chain, it): (&String, &PendingCounts)| {
+                let (_, _, _, value) = it.samples()[at];
+                (format!("{{chain=\"{chain}\"}}"), value)
+            };
+            let (name, kind, help, _) = PendingCounts::default().samples()[at];
+            let help = format!("pending transactions: {help}");
+            let samples = self.pending_by_chain.iter().map(of);
+            line(&format!("pending_{name}"), kind, &help, samples.collect());
+        }
         out.push_str(&prometheus(&self.chains));
         out
     }
+}
+
+/// The `percent`-th percentile by nearest rank; `None` of nothing.
+fn percentile(list: &[u64], percent: usize) -> Option<u64> {
+    let mut sorted = list.to_vec();
+    sorted.sort_unstable();
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied()
 }
 
 /// The routes.
@@ -195,7 +268,10 @@ async fn health(State(board): State<Board>) -> (StatusCode, Json<Health>) {
 
 #[cfg(test)]
 mod tests {
+    use cofferdam_core::ChainId;
+
     use super::{Board, Health};
+    use crate::runtime::{Contained, Tally};
 
     #[test]
     fn percentiles_are_by_nearest_rank() {
@@ -212,5 +288,41 @@ mod tests {
         board.update(|it| _ = it.blind.insert("eip155:1".into(), "no answer".into()));
         assert!(!board.read().healthy);
         assert!(board.read().prometheus().contains("cofferdam_healthy 0\n"));
+    }
+
+    #[test]
+    fn what_is_left_out_for_the_budget_degrades_health_and_is_in_the_metrics() {
+        let (board, chain) = (Board::default(), ChainId(1));
+        board.update(|_| {});
+        let tally = Tally::new(0);
+        board.work(chain, tally.clone());
+        assert!(board.read().degraded.is_empty());
+        assert!(board.read().prometheus().contains("cofferdam_degraded 0\n"));
+        tally.leave_out();
+        let health = board.read();
+        assert!(health.healthy, "we can still look");
+        assert!(health.degraded.contains_key("eip155:1"));
+        let text = health.prometheus();
+        assert!(text.contains("cofferdam_degraded 1\n"), "{text}");
+        assert!(text.contains("cofferdam_pending_over_budget{chain=\"eip155:1\"} 1\n"), "{text}");
+    }
+
+    #[test]
+    fn what_was_pre_empted_and_what_was_contained_later_are_told_apart() {
+        let board = Board::default();
+        board.update(|it| {
+            it.reacted(300, true);
+            it.reacted(9_000, false);
+            it.contained.count(Contained::PreEmpted);
+        });
+        let text = board.read().prometheus();
+        for line in [
+            "cofferdam_reaction_pending_microseconds{quantile=\"0.50\"} 300",
+            "cofferdam_reaction_block_microseconds{quantile=\"0.50\"} 9000",
+            "cofferdam_containments_total{when=\"pre-empted\"} 1",
+            "cofferdam_containments_total{when=\"next-block\"} 0",
+        ] {
+            assert!(text.contains(&format!("{line}\n")), "{line} in {text}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use cofferdam_core::{BlockRef, ChainId, OrderKey, Record, Timestamp};
+use cofferdam_core::{BlockRef, ChainId, Class, OrderKey, Record, Timestamp, order::Outcome};
 use cofferdam_engine::Input;
 use cofferdam_observe::rpc::{RpcReader, RpcSource, RpcStates, Start};
 use tokio::{
@@ -18,10 +18,11 @@ use tokio::{
 };
 
 use super::{
-    Carried, Hands, Pulse, Shell, ShellError, care,
+    Carried, Hands, Pulse, Shell, ShellError, care, contained,
     feed::{self, Fed, Kit, Tip},
     feeds::{self, Feeds, Told},
     health::Board,
+    pending::{Desk, Tally, Watched},
 };
 
 /// How often time passes for the engine when nothing else happens.
@@ -53,12 +54,21 @@ pub struct Live {
     tell: Box<dyn Fn(&Carried) + Send>,
     lanes: BTreeMap<ChainId, Lane>,
     /// Orders decided in this process, with when their ground was first seen.
-    decided: BTreeMap<OrderKey, Instant>,
+    decided: BTreeMap<OrderKey, Decided>,
+}
+
+/// What an order was decided on.
+struct Decided {
+    /// When its ground was first seen.
+    seen: Instant,
+    /// Whether that was a pending transaction.
+    pending: bool,
 }
 
 /// One chain at work.
 struct Lane {
     watch: Watch,
+    desk: Arc<Desk>,
     head: watch::Sender<Option<Tip>>,
     source: JoinSet<()>,
     /// Ends with the lane.
@@ -109,7 +119,7 @@ impl Live {
                 answer = self.shell.answer() => self.on_answer(answer, &out).await?,
                 Some(it) = fed.recv() => self.on_fed(it, &out).await?,
                 told = feeds.next() => self.on_told(told, &out).await?,
-                _ = tick.tick() => self.feed(Input::Tick, None, &out).await?,
+                _ = tick.tick() => self.feed(Input::Tick, None, &out).await.map(drop)?,
             }
         }
     }
@@ -121,9 +131,22 @@ impl Live {
         care::tend(&mut care, self.hands.clone(), seen.clone(), out.clone());
         let actions = self.shell.engine().plan().actions.clone();
         care::rehearse(&mut care, self.hands.clone(), actions, chain, out.clone());
-        let mut lane = Lane { head, source: JoinSet::new(), _care: care, watch };
+        let desk = self.desk(chain);
+        self.board.work(chain, desk.tally().clone());
+        let mut lane = Lane { head, source: JoinSet::new(), _care: care, watch, desk };
         lane.start(lane.watch.start.clone(), out);
         self.lanes.insert(chain, lane);
+    }
+
+    fn desk(&self, chain: ChainId) -> Arc<Desk> {
+        let engine = self.shell.engine();
+        let plan = engine.plan();
+        let protected = plan.entities.iter().flat_map(|it| it.addresses(chain));
+        let watched = Watched::new(protected, engine.watched_accounts(chain));
+        let config = plan.chains.iter().find(|it| it.id == chain);
+        let (block_ms, budget_ms) =
+            config.map_or((0, 0), |it| (it.block_time.0, it.simulation_per_hour.0));
+        Arc::new(Desk::new(watched, block_ms / 1_000, Tally::new(budget_ms)))
     }
 
     async fn on_fed(&mut self, fed: Fed, out: &mpsc::Sender<Fed>) -> Result<(), ShellError> {
@@ -134,9 +157,18 @@ impl Live {
                 let _ = reply.send((observation, wanted));
                 Ok(())
             }
-            Fed::Dropped { chain, count } => {
-                tracing::warn!(%chain, count, "pending transactions dropped: too many wait");
-                self.board.update(|it| it.pending_dropped += count);
+            Fed::Pending { observation, context, seen, harm } => {
+                self.board.update(|it| it.pending += 1);
+                let input = match context {
+                    None => {
+                        self.feeds.show(&observation);
+                        Input::Pending(*observation)
+                    }
+                    Some(context) => Input::PendingElsewhere { observation: *observation, context },
+                };
+                let harmful = self.feed(input, Some(seen), out).await?;
+                // Whoever asked may be gone: its chain was opened anew.
+                let _ = harm.send(harmful);
                 Ok(())
             }
             Fed::Input { input, seen } => match *input {
@@ -149,12 +181,7 @@ impl Live {
                     self.publish(tip);
                     Ok(())
                 }
-                Input::Pending(it) => {
-                    self.board.update(|it| it.pending += 1);
-                    self.feeds.show(&it);
-                    self.feed(Input::Pending(it), seen, out).await
-                }
-                other => self.feed(other, seen, out).await,
+                other => self.feed(other, seen, out).await.map(drop),
             },
         }
     }
@@ -173,7 +200,7 @@ impl Live {
                 Input::Readiness { action: format!("feed {}", feed.id), because }
             }
         };
-        self.feed(input, None, out).await
+        self.feed(input, None, out).await.map(drop)
     }
 
     /// Gives pending simulations and the care of orders the new head, if the engine took it.
@@ -192,30 +219,33 @@ impl Live {
         out: &mpsc::Sender<Fed>,
     ) -> Result<(), ShellError> {
         if let Input::Dispatched { key, sent, .. } = &answer
-            && let Some(seen) = self.decided.remove(key)
+            && let Some(ground) = self.decided.remove(key)
             && !sent.is_empty()
         {
-            let us = u64::try_from(seen.elapsed().as_micros()).unwrap_or(u64::MAX);
-            self.board.update(|it| it.reactions_us.push(us));
+            let us = u64::try_from(ground.seen.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.board.update(|it| it.reacted(us, ground.pending));
         }
         if let Input::Settled { key, .. } = &answer {
             self.decided.remove(key);
         }
-        self.feed(answer, None, out).await
+        self.feed(answer, None, out).await.map(drop)
     }
 
+    /// Gives whether harm was found.
     async fn feed(
         &mut self,
         input: Input,
         seen: Option<Instant>,
         out: &mpsc::Sender<Fed>,
-    ) -> Result<(), ShellError> {
+    ) -> Result<bool, ShellError> {
+        let pending = matches!(input, Input::Pending(_) | Input::PendingElsewhere { .. });
         let carried = self.shell.feed(now(), input).await?;
         for record in &carried.records {
             if let (Record::Intended { order }, Some(seen)) = (record, seen) {
-                self.decided.insert(order.key, seen);
+                self.decided.insert(order.key, Decided { seen, pending });
             }
         }
+        let harm = self.note(&carried.records);
         self.board.update(|it| {
             it.alerts += carried.alerts.len() as u64;
             it.records += carried.records.len() as u64;
@@ -227,7 +257,30 @@ impl Live {
             self.reopen(*chain, *from, out);
         }
         (self.tell)(&carried);
-        Ok(())
+        Ok(harm)
+    }
+
+    /// Takes from what was recorded who is suspect and what was contained when. Gives whether harm was
+    /// found.
+    fn note(&self, records: &[Record]) -> bool {
+        let mut harm = false;
+        for record in records {
+            match record {
+                Record::Found { finding } if !finding.is_blind() => {
+                    harm |= matches!(finding.class, Class::Damage | Class::Control);
+                    if let Some(lane) = self.lanes.get(&finding.block.chain) {
+                        lane.desk.suspect(&finding.actors);
+                    }
+                }
+                Record::Settled { key, outcome: Outcome::Effective { block, .. } } => {
+                    if let Some(it) = contained(self.shell.engine().state(), *key, *block) {
+                        self.board.update(|health| health.contained.count(it));
+                    }
+                }
+                _ => {}
+            }
+        }
+        harm
     }
 
     /// The source skipped something or is on a branch that the engine does not know: it starts again
@@ -254,6 +307,7 @@ impl Lane {
         let kit = Kit {
             reader: self.watch.reader.clone(),
             states: self.watch.states.clone(),
+            desk: self.desk.clone(),
             head: self.head.subscribe(),
             out: out.clone(),
         };

@@ -1,6 +1,7 @@
 //! The runtime: the one impure place between sources, engine, journal and executors.
 
 mod care;
+mod contained;
 mod dispatch;
 mod feed;
 pub mod feeds;
@@ -14,10 +15,11 @@ mod retrace;
 mod shell;
 
 pub use care::{Pulse, beat};
+pub use contained::{Contained, contained};
 pub use dispatch::{Clock, Hand, Hands, chain_of};
 pub use live::{Live, Watch, now};
 pub use network::LateNetwork;
-pub use pending::{Ground, read_pending, simulate_pending};
+pub use pending::{Ground, Looked, NotNow, PendingCounts, Tally, read_pending, simulate_pending};
 pub use pipeline::{complete, parent_of};
 pub use rehearse::rehearse;
 pub use retrace::retrace;

@@ -5,7 +5,10 @@
 
 use std::time::{Duration, Instant};
 
-use cofferdam_core::{Observation, ports::StateError};
+use cofferdam_core::{
+    Observation,
+    ports::{Ahead as _, StateError},
+};
 use cofferdam_observe::rpc::{RpcState, RpcStates};
 use cofferdam_sim::{ExecuteOptions, SimError, reexecute_block};
 
@@ -55,7 +58,8 @@ fn execute(block: &Observation, parent: &RpcState) -> Result<Observation, SimErr
     reexecute_block(block, parent, &options).map(|it| it.observation)
 }
 
-fn unavailable(error: StateError) -> SimError {
+/// State that could not be had, as a simulation tells it.
+pub(super) fn unavailable(error: StateError) -> SimError {
     match error {
         StateError::Unavailable(cause) => SimError::Unavailable(cause),
         StateError::Missing => SimError::Unavailable(error.into()),

@@ -7,3 +7,4 @@ mod faults;
 mod governance;
 mod learn;
 mod replay;
+mod risk;

@@ -126,6 +126,17 @@ impl Check<'_> {
             "a share is more than 0 % and at most 100 %",
             "e.g. `\"95 %\"`",
         );
+        let share = (1..=1_000_000).contains(&action.success.0);
+        let message = "a probability is more than 0 % and at most 100 %";
+        self.require(share, &path("success"), message, "e.g. `\"95 %\"`");
+        let hint = "1: in the next block";
+        self.require(
+            action.effect_blocks > 0,
+            &path("effect-blocks"),
+            "nothing is that fast",
+            hint,
+        );
+        self.shares_of_cost(index, action);
         let pays = action.fee_budget.0 > U256::ZERO;
         self.require(
             pays,
@@ -167,6 +178,27 @@ impl Check<'_> {
             let outlives = action.valid_for.0 > window.0;
             self.require(outlives, path, "an order would expire before its veto window ends", hint);
         }
+    }
+
+    fn shares_of_cost(&mut self, index: usize, action: &Action) {
+        let path = |field| [Step::from("actions"), index.into(), "cost".into(), Step::from(field)];
+        let cost = &action.cost;
+        for (field, share) in [
+            ("catch-up", cost.catch_up),
+            ("opportunity", cost.opportunity),
+            ("lp-margin", cost.lp_margin),
+            ("spread", cost.spread),
+        ] {
+            let hint = "e.g. `\"50 %\"`";
+            self.require(share.0 <= 1_000_000, &path(field), "a share is at most 100 %", hint);
+        }
+        let recurs = cost.expiry.as_ref().is_none_or(|it| it.every.0 > 0);
+        self.require(
+            recurs,
+            &path("expiry"),
+            "expiries without time between them",
+            "e.g. `\"1d\"`",
+        );
     }
 
     /// What lowers liquidity harms users for as long as it lasts. A plan that does not say how long,

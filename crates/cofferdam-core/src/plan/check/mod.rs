@@ -18,6 +18,10 @@ pub use learned::{LEARNED, SHADOW_SECONDS_MIN};
 
 /// Longest name of a thing in a plan, in bytes.
 const NAME_BYTES_MAX: usize = 64;
+/// The shortest pause between two questions for the block in the making, in milliseconds.
+const SUB_BLOCKS_MIN_MS: u64 = 50;
+/// The most simulation an hour holds, in milliseconds.
+const SIMULATION_MAX_MS: u64 = 7_200_000;
 /// Longest title or reason, in characters.
 const TITLE_CHARS_MAX: usize = 200;
 
@@ -129,6 +133,19 @@ impl<'a> Check<'a> {
                 positive,
                 "e.g. 64",
             );
+            let asked = chain.sub_blocks.map_or(SUB_BLOCKS_MIN_MS, |it| it.0);
+            self.require(
+                (SUB_BLOCKS_MIN_MS..=chain.block_time.0.max(SUB_BLOCKS_MIN_MS)).contains(&asked),
+                &path("sub-blocks"),
+                "a block in the making is asked for several times per block, and not without pause",
+                "between `\"50ms\"` and the block time, e.g. `\"200ms\"`",
+            );
+            self.require(
+                chain.simulation_per_hour.0 <= SIMULATION_MAX_MS,
+                &path("simulation-per-hour"),
+                "there is no more time in an hour",
+                "at most `\"2h\"`: two are simulated at a time; e.g. `\"30m\"`",
+            );
             let vouched = chain.witnesses_min.is_none_or(|it| it > 0);
             self.require(vouched, &path("witnesses-min"), positive, "e.g. 2");
             let mut urls = BTreeSet::new();
@@ -214,6 +231,27 @@ impl<'a> Check<'a> {
             &path("drain-blocks"),
             "a drain takes a block at least",
             "e.g. 10",
+        );
+        let share = it.correlation.0 <= 1_000_000;
+        self.require(share, &path("correlation"), "a share is at most 100 %", "e.g. `\"50 %\"`");
+        let share = it.pre_emption.0 <= 1_000_000;
+        self.require(share, &path("pre-emption"), "a probability is at most 100 %", "");
+        for (field, given, hint) in [
+            ("prior-spread", it.prior_spread, "1 if the prior is known exactly, else e.g. 3"),
+            ("evidence-millisigma", it.evidence_millisigma, "e.g. 1500"),
+        ] {
+            self.require(given > 0, &path(field), "this is at least 1", hint);
+        }
+        let lead = it.preparation_blocks > 0;
+        let hint = "e.g. 10";
+        self.require(lead, &path("preparation-blocks"), "to prepare takes a block at least", hint);
+        let window = it.false_alarm_window.0 > 0;
+        let hint = "e.g. `\"90d\"`";
+        self.require(
+            window,
+            &path("false-alarm-window"),
+            "a budget over no time is no bound",
+            hint,
         );
         let hint = "e.g. `\"1h\"`";
         self.require(it.memory.0 > 0, &path("memory"), "no evidence could count", hint);
