@@ -78,8 +78,8 @@ impl LearnedGuard {
             what,
             hint: hint.into(),
         };
-        let advisory = settings.promoted && settings.shadow.is_some();
-        if !advisory && cx.rule.mode > Mode::Alert {
+        let promoted = settings.promoted && settings.shadow.is_some();
+        if !promoted && cx.rule.mode > Mode::Alert {
             let hint = "set `mode = \"shadow\"`, or record the run in shadow and promote it";
             return Err(unusable("a learned guard acts only once it is promoted".into(), hint));
         }
@@ -111,7 +111,7 @@ impl LearnedGuard {
             ward: ward.clone(),
             wards,
             subject,
-            promoted: advisory,
+            promoted,
             expires: settings.expires.saturating_mul(1_000),
             guards,
             paths: settings.paths,
@@ -402,21 +402,12 @@ mod tests {
     fn expired_guards_say_so_once_and_are_silent() {
         let place = format!("contract = \"{AA}\"\nselector = \"0x01020304\"");
         let settings = format!("expires = 20\n{}", guard("only-eoa", &place, "\"always\""));
-        let blocks = "
-            block 1
-              tx 0xe1 -> 0xec
-                call 0xec 0xaa 0x01020304 depth 1
-            block 2
-              tx 0xe1 -> 0xec
-                call 0xec 0xaa 0x01020304 depth 1
-            block 3
-              tx 0xe1 -> 0xec
-                call 0xec 0xaa 0x01020304 depth 1
-        ";
+        let one = "tx 0xe1 -> 0xec\ncall 0xec 0xaa 0x01020304 depth 1\n";
+        let blocks: String = (1..=3).map(|it| format!("block {it}\n{one}")).collect();
         check(
             "learned-guard",
             &settings,
-            blocks,
+            &blocks,
             expect![[r#"
                 1 low learned-guard 0xaa $0.00: never seen before: only-eoa
                 2 medium learned-guard 0xaa $0.00: learned guards have expired and are no longer looked at
