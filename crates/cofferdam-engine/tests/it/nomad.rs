@@ -16,6 +16,7 @@ const BEGUN: u64 = 1_641_900_000;
 const UNTIL: u64 = 1_659_311_999;
 
 /// A file of the shared data as rows of column → value, or `None` with a notice.
+#[expect(clippy::print_stderr, reason = "a skipped test must say so")]
 fn rows(name: &str) -> Option<Vec<BTreeMap<String, String>>> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/bridge-nomad-ronin");
     let path = PathBuf::from(folder).join(name);
