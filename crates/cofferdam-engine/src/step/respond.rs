@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cofferdam_core::{
-    AlertKind, ChainId, Class, Finding, IncidentId, OrderKey, Record, Severity, Stage, Timestamp, Usd,
+    AlertKind, ChainId, Class, Finding, IncidentId, OrderKey, Record, Severity, Stage, Timestamp,
+    Usd,
     incident::{Incident, IncidentState, Ledger, Verdict},
     order::{Order, Outcome},
     plan::{Action, Autonomy, Mode, Plan, containment},
