@@ -153,7 +153,7 @@ impl Case {
 
 fn simulate(tx: &Tx, ground: &Ground) -> Result<Observation, Failure> {
     match simulate_pending(std::slice::from_ref(tx), ground)? {
-        Looked::Seen { observation, .. } => Ok(observation),
+        Looked::Seen { observation, .. } => Ok(*observation),
         Looked::NotNow(why) => Err(format!("the transaction is no evidence: {why:?}").into()),
     }
 }

@@ -1,4 +1,5 @@
 //! A plan's `sub-blocks`, from its text to a finding, against a real node.
+#![expect(clippy::expect_used, reason = "a test may panic")]
 
 use std::{
     collections::BTreeMap,

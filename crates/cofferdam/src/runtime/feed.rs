@@ -57,7 +57,7 @@ pub(crate) enum Fed {
         context: Option<String>,
         /// When the transaction was first seen.
         seen: Instant,
-        /// Takes whether it does harm.
+        /// Takes whether it does harm; dropped if the engine's head is another one by then.
         harm: oneshot::Sender<bool>,
     },
 }

@@ -158,6 +158,10 @@ impl Live {
                 Ok(())
             }
             Fed::Pending { observation, context, seen, harm } => {
+                let head = self.shell.engine().state().head(observation.block.chain);
+                if head.is_none_or(|it| it.hash != observation.block.hash) {
+                    return Ok(());
+                }
                 self.board.update(|it| it.pending += 1);
                 let input = match context {
                     None => {

@@ -182,7 +182,7 @@ impl Desk {
         match simulate_pending(&txs, &ground)? {
             Looked::NotNow(why) => Ok(self.not_now(job, why)),
             Looked::Seen { observation, asked } => {
-                Ok(Step::Seen(Box::new(self.seen(job, observation, asked, txs, ground))))
+                Ok(Step::Seen(Box::new(self.seen(job, *observation, asked, txs, ground))))
             }
         }
     }

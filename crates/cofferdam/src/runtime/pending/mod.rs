@@ -51,7 +51,7 @@ pub enum Looked {
     /// What a block that holds the transactions would do.
     Seen {
         /// The transactions with what they would do, facts decoded, no readings.
-        observation: Observation,
+        observation: Box<Observation>,
         /// What their code asked about the block and the price.
         asked: Surroundings,
     },
@@ -106,7 +106,7 @@ fn simulate_on(txs: &[Tx], ground: &Ground) -> Result<Looked, SimError> {
         readings: Readings::default(),
     };
     observation.decode_facts();
-    Ok(Looked::Seen { observation, asked: run.asked })
+    Ok(Looked::Seen { observation: Box::new(observation), asked: run.asked })
 }
 
 /// Answers `wanted` before the first and after the last of `txs`.

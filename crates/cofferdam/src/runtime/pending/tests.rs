@@ -139,6 +139,7 @@ impl Scene {
         let mut tasks = JoinSet::new();
         start(&mut tasks, &Bench { desk: desk.clone(), states, head: seen, out });
         let mut scene = Self { desk, engine, head, fed, state, _tasks: tasks };
+        scene.desk.on_head(&env(OTHER_BUILDER));
         scene.block(1, OTHER_BUILDER);
         scene.block(2, BUILDER);
         scene
@@ -155,7 +156,6 @@ impl Scene {
             readings: Readings::default(),
         };
         self.engine.step(block.time, Input::Block(observation));
-        self.desk.on_head(&env);
         self.head.send_replace(Some(Tip { block, env }));
     }
 
@@ -279,9 +279,10 @@ async fn failures_that_repeat_are_a_finding_and_are_tried_again_at_the_next_head
     assert!(scene.next().await.context.is_some());
     // On the next head it does not fail any more.
     let code = [&call_vault()[..], &[0x00]].concat();
-    scene.state.lock().expect("no panic").add_fresh(CONTRACT, U256::ZERO, code.into());
+    scene.state.lock().expect("no panic").account_mut(CONTRACT).state.code = code.into();
     scene.block(3, BUILDER);
-    assert!(scene.next().await.harm());
+    let again = scene.next().await;
+    assert!(again.harm(), "{:?} {:?} {:?}", again.findings, again.context, again.observation);
     assert!(scene.desk.tally().read().again >= 1);
 }
 

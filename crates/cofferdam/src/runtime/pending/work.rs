@@ -55,7 +55,11 @@ async fn follow(mut bench: Bench) {
     }
 }
 
-async fn work(bench: Bench) {
+async fn work(mut bench: Bench) {
+    // What is told of before the engine has a head waits for it.
+    if bench.head.wait_for(Option::is_some).await.is_err() {
+        return;
+    }
     loop {
         let job = bench.desk.next().await;
         for _ in 0..MOVES_MAX {
@@ -113,8 +117,11 @@ async fn one(mut job: Job, bench: &Bench) -> Result<Told, String> {
     if bench.out.send(fed).await.is_err() {
         return Ok(Told::Nobody);
     }
-    if repeat && harmful.await == Ok(false) {
-        bench.desk.elsewhere(job);
+    match harmful.await {
+        Ok(false) if repeat => bench.desk.elsewhere(job),
+        Ok(_) => {}
+        // The engine had another head by then.
+        Err(_) => return Ok(Told::Moved),
     }
     Ok(Told::All)
 }
