@@ -165,7 +165,7 @@ fn a_run_stands_on_what_came_before_and_tells_what_was_asked_of_the_block() {
     let first = Tx { nonce: 0, ..tx(COUNTER) };
     let second = Tx { nonce: 1, ..tx(ACTOR) };
     let reads = [read.clone()];
-    let plain = with(&state, |on| simulate_run(&[first.clone()], &reads, on)).unwrap();
+    let plain = with(&state, |on| simulate_run(std::slice::from_ref(&first), &reads, on)).unwrap();
     assert!(!plain.asked.can_tell());
     let run = with(&state, |on| simulate_run(&[first.clone(), second], &reads, on)).unwrap();
     assert_eq!(run.txs.len(), 2);

@@ -24,6 +24,8 @@ fn action() -> Action {
         autonomy: Autonomy::Act,
         stage: Stage::Provisional,
         stops: BasisPoints(1_000_000),
+        success: BasisPoints(1_000_000),
+        effect_blocks: 1,
         cost: Default::default(),
         budget: Budget::default(),
         fee_budget: WeiText(alloy::primitives::U256::from(10u128.pow(17))),

@@ -263,6 +263,8 @@ pub fn action(call: ActionCall) -> Action {
         autonomy: Autonomy::Act,
         stage: Stage::Provisional,
         stops: BasisPoints(1_000_000),
+        success: BasisPoints(1_000_000),
+        effect_blocks: 1,
         cost: Default::default(),
         budget: Budget::default(),
         fee_budget: WeiText(U256::from(5 * 10u128.pow(17))),

@@ -143,7 +143,7 @@ impl Defence {
         let Looked::Seen { mut observation, .. } = looked else { return Ok(()) };
         let wanted = self.shell.engine().wanted_reads(&observation);
         observation.readings = read_pending(&txs, &wanted, &ground).map_err(wrong)?;
-        self.feed(head.block.time, Input::Pending(observation)).await
+        self.feed(head.block.time, Input::Pending(*observation)).await
     }
 
     async fn feed(&mut self, now: Timestamp, input: Input) -> Result<(), StageError> {

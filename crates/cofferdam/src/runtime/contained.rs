@@ -68,6 +68,7 @@ pub fn contained(state: &State, key: OrderKey, effective: BlockRef) -> Option<Co
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test may panic")]
 mod tests {
     use alloy_primitives::{Address, B256, U256};
     use cofferdam_core::{

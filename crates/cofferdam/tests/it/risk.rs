@@ -19,11 +19,7 @@ const GENESIS_MS: u64 = 1_760_000_000_000;
 
 /// The scenario's contracts on an anvil of their own; `None` where the npm packages are missing.
 async fn staged(id: &str) -> Option<(Arc<AnvilProcess>, Stage)> {
-    let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../contracts/node_modules");
-    if !packages.join("@foundry-rs").exists() || !packages.join("@venusprotocol").exists() {
-        println!("skipped: {} lacks packages (cargo xtask services)", packages.display());
-        return None;
-    }
+    let packages = crate::drills::packages()?;
     let node = AnvilProcess::start(&packages, Timestamp(GENESIS_MS)).await.expect("anvil");
     let node = Arc::new(node);
     let world = AnvilWorld::connect(Arc::clone(&node)).await.expect("a connection");

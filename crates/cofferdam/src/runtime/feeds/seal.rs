@@ -102,6 +102,7 @@ impl Seal {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use cofferdam_act::notify::signature;
     use cofferdam_core::{Timestamp, plan::Signed, secret::Secret};

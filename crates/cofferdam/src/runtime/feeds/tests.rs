@@ -1,4 +1,5 @@
 //! Processes that fail in every way, and a webhook that is served.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::{path::Path, sync::Arc, time::Duration};
 

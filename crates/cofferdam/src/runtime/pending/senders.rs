@@ -128,6 +128,7 @@ impl Pool {
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test may panic")]
 mod tests {
     use alloy_primitives::Address;
     use cofferdam_core::Tx;

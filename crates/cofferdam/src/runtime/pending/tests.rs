@@ -1,4 +1,5 @@
 //! Pending transactions through desk, tasks and a real engine, on hand-written contracts.
+#![expect(clippy::expect_used, reason = "a test may panic")]
 
 use std::{
     sync::{Arc, Mutex},
