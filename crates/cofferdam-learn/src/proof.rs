@@ -93,7 +93,7 @@ mod tests {
     fn a_moved_population_is_called_drifted_and_a_small_one_is_not_guessed_at() {
         let ramp = |from: u32, n: u32| -> Vec<f64> { (from..from + n).map(f64::from).collect() };
         assert_eq!(Drift::between(&ramp(0, 1_000), &ramp(900, 500)), Drift::Drifted);
-        let even = |it: &f64| *it as u32 % 2 == 0;
+        let even = |it: &f64| (*it as u32).is_multiple_of(2);
         let half: Vec<f64> = ramp(0, 1_000).into_iter().filter(even).collect();
         assert_eq!(Drift::between(&ramp(0, 1_000), &half), Drift::None);
         assert_eq!(Drift::between(&ramp(0, 9), &ramp(0, 9)), Drift::Unknown);

@@ -1,4 +1,5 @@
 //! What feeds say is read, bounded or refused.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use alloy_primitives::{Address, B256};
 use serde_json::{Value, json};

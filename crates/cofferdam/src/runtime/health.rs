@@ -164,6 +164,15 @@ impl Health {
         format!("p50 {}  p99 {}  ({} orders)", ms(50), ms(99), self.reactions_us.len())
     }
 
+    /// Every list of reactions: name, what they begin with, microseconds.
+    fn reactions(&self) -> [(&'static str, &'static str, &[u64]); 3] {
+        [
+            ("reaction_microseconds", "an observation", &self.reactions_us),
+            ("reaction_pending_microseconds", "a pending transaction", &self.reactions_pending_us),
+            ("reaction_block_microseconds", "a block", &self.reactions_block_us),
+        ]
+    }
+
     /// Prometheus text format, version 0.0.4.
     pub fn prometheus(&self) -> String {
         let mut out = String::new();
@@ -195,25 +204,10 @@ impl Health {
         line("reported_total", "counter", "findings of other programs", one(self.reported));
         line("alerts_total", "counter", "messages for people", one(self.alerts));
         line("records_total", "counter", "journal records", one(self.records));
-        for (name, help, list) in [
-            (
-                "reaction_microseconds",
-                "from an observation to its containment in the pool",
-                &self.reactions_us,
-            ),
-            (
-                "reaction_pending_microseconds",
-                "from a pending transaction to its containment in the pool",
-                &self.reactions_pending_us,
-            ),
-            (
-                "reaction_block_microseconds",
-                "from a block to its containment in the pool",
-                &self.reactions_block_us,
-            ),
-        ] {
+        for (name, ground, list) in self.reactions() {
+            let help = format!("from {ground} to its containment in the pool");
             let quantile = |it| Some((format!("{{quantile=\"0.{it}\"}}"), percentile(list, it)?));
-            line(name, "gauge", help, [50, 99].into_iter().filter_map(quantile).collect());
+            line(name, "gauge", &help, [50, 99].into_iter().filter_map(quantile).collect());
         }
         let ContainedCounts { pre_empted, next_block, later } = self.contained;
         let when = [("pre-empted", pre_empted), ("next-block", next_block), ("later", later)];
