@@ -1,7 +1,7 @@
 //! The decision as a responder would read it.
 #![expect(clippy::expect_used, reason = "a test may panic")]
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use alloy_primitives::{Address, B256};
 use cofferdam_core::{
@@ -65,6 +65,7 @@ fn finding(class: Class, severity: Severity, llr: i32, loss: i128) -> Finding {
 }
 
 /// A case around one plan, to be varied.
+#[derive(Clone)]
 struct Setting {
     plan: Plan,
     tables: Tables,
@@ -74,7 +75,15 @@ struct Setting {
 }
 
 impl Setting {
+    /// The setting of one of the two plans, solved once.
     fn of(plan: &str) -> Self {
+        static PLANS: LazyLock<[Setting; 2]> =
+            LazyLock::new(|| [Setting::solve(PLAN), Setting::solve(BOOK)]);
+        let [first, second] = &*PLANS;
+        if plan == PLAN { first.clone() } else { second.clone() }
+    }
+
+    fn solve(plan: &str) -> Self {
         let plan: Plan = toml::from_str(plan).expect("a plan");
         let tables = Tables::of(&plan.decision);
         let (past, under_way, waiting) = (vec![], BTreeSet::new(), vec![]);
@@ -121,7 +130,7 @@ fn a_critical_loss_pauses_the_market_and_not_the_protocol() {
           value at risk                   $1,000,000                       plan: value-at-risk of vault
           already lost                    $300,000                         findings of class damage in blocks
           still there                     $700,000                         value at risk less loss
-          loss per block while it drains  $198,333 [$76,520 … $700,000]    1 blocks with losses; linear fits better
+          loss per block while it drains  $198,333 [$76,520 … $700,000]    one block with a loss, half a block as planned
           blocks until all is gone        4 blocks                         still there by loss per block
           loss in the next block if real  $198,333 [$76,520 … $700,000]    one block of the drain; all at once is over
           cost of pause-vault             $4,000 [$2,000 … $6,000]         plan: fixed $2,000 + fees $2,000 for 4h
@@ -248,7 +257,35 @@ fn the_ledger_shows_every_term_with_its_unit_source_and_interval() {
         at(19, Class::Suspicion, "bridge", 3_000, 0, 9),
     ];
     let it = Setting::of(BOOK).decide(&weighed(&findings));
-    expect![[r#""#]].assert_eq(&render::ledger(&it.ledger));
+    expect![[r#"
+        decision at 1970-01-01T00:01:24.500Z
+          prior per block                 0.0000016 % [0.0000005 % … 0.0000048 %] plan: decision.prior-ppb, 3 times less or more
+          evidence: funding               +4.000 nat                       findings of funding, capped at +20.000 nat
+          evidence: value                 +14.000 nat                      findings of value, capped at +20.000 nat
+          attackers                       2                                unrelated accounts; the strongest evidence against one of them counts
+          stage: preparation              0.0000406 % [0.0000266 % … 0.0000484 %] suspicion before a loss
+          stage: in progress              73.82 % [48.30 % … 87.89 %]      harm, less what took all at once
+          stage: drained                  2.16 % [1.41 % … 2.57 %]         atomic share of the first loss, and quiet since
+          posterior                       73.82 % [48.30 % … 87.89 %]      in progress, or begins before the next block
+          value at risk                   $61,000,000                      plan: value-at-risk of pool
+          already lost                    $2,000,000                       findings of class damage in blocks
+          still there                     $59,000,000                      value at risk less loss
+          loss per block while it drains  $1,424,803 [$709,982 … $2,030,000] 2 blocks with losses; exponential fits better
+          blocks until all is gone        42 blocks                        still there by loss per block
+          most that gets out              $2,030,000                       plan: outlet of the entity
+          loss in the next block if real  $1,424,803 [$709,982 … $2,030,000] one block of the drain; all at once is over
+          cost of limit                   $6,440 [$3,220 … $9,660]         plan: fixed $5,000 + fees $1,440 for 12h
+          cost of pause-pool              $146,340 [$73,170 … $219,510]    plan: fixed $15,000 + fees $16,800 + held-up withdrawals $540.00 + liquidations not averted $20,000 + pause risk $74,000 + liquidity leaving $20,000 for 6h
+          cost of pause-protocol          $3,200,000 [$1,600,000 … $4,800,000] plan: fixed $200,000 + fees $3,000,000 for 6h
+          false alarms left               4                                plan: 4 in 90d, less 0.00 doubted
+          action             next block        saves                     cost      threshold      waiting          net  verdict
+          limit                $826,386  $34,220,000          $3,220 … $9,660         0.37 %     $610,066  $25,260,653  another is better
+          pause-pool         $1,340,455  $55,507,200       $73,170 … $219,510         4.94 %     $989,323  $40,938,949  act
+          pause-protocol     $1,424,803  $58,416,962  $1,600,000 … $4,800,000        51.72 %     $818,193  $42,287,685  another is better
+          waiting: what one more block costs over acting now; negative: waiting is better
+          → pause-pool
+            pause-pool would not be worth it below a posterior of 4.94 %, above a cost of $7,925,406, or if it saved less than $24,751 in the next block
+    "#]].assert_eq(&render::ledger(&it.ledger));
 }
 
 #[test]
@@ -256,7 +293,10 @@ fn below_the_threshold_the_ledger_says_what_would_change_it() {
     let findings = [at(20, Class::Damage, "value", 9_000, 900_000, 1)];
     let it = Setting::of(BOOK).decide(&weighed(&findings));
     assert_eq!(it.choice, None);
-    expect![[r#""#]].assert_eq(&it.ledger.flips.join("\n"));
+    expect![[r#"
+        limit becomes worth it at a posterior of 0.20 % (now 0.0072609 %), below a cost of $230.79, or if it saved more than $42,303,253 in the next block
+        pause-pool becomes worth it at a posterior of 2.76 % (now 0.0072609 %), below a cost of $374.36, or if it saved more than $961,282,114 in the next block
+        pause-protocol becomes worth it at a posterior of 36.86 % (now 0.0072609 %), below a cost of $397.92, or if it saved more than $21,020,245,449 in the next block"#]].assert_eq(&it.ledger.flips.join("\n"));
 }
 
 #[test]
