@@ -6,6 +6,8 @@
     reason = "a benchmark prints its table and stops at its first error"
 )]
 
+mod batch;
+
 use std::{hint::black_box, path::Path, process::Command, time::Instant};
 
 use cofferdam_risk::book::{
@@ -15,8 +17,7 @@ use cofferdam_risk::contagion::clearing::{Recovery, clear};
 use cofferdam_risk::contagion::debtrank::{Edge, ImpactNetwork};
 use cofferdam_risk::numeric::random::Philox;
 use cofferdam_risk::pricing::{
-    BatchBook, BatchExpiry, BatchGreeks, BatchOption, BlackInput, Block, IvQuote, OptionKind,
-    black_price, implied_vol, price_report,
+    BlackInput, IvQuote, OptionKind, black_price, implied_vol, price_report,
 };
 use cofferdam_risk::scenario::grid::Book;
 use cofferdam_risk::scenario::{
@@ -108,97 +109,7 @@ fn pricing(t: &mut Timer, all: &[BlackInput]) -> f64 {
         "ns",
         500.0,
     );
-    batch(t, all)
-}
-
-fn some_expiries() -> Vec<BatchExpiry> {
-    (0..EXPIRIES)
-        .map(|e| {
-            BatchExpiry::new(60_000.0 * (1.0 + 0.001 * f64::from(e)), 0.02 + 0.08 * f64::from(e))
-                .unwrap()
-        })
-        .collect()
-}
-
-/// The batch kernel over every position, and its worst error against the scalar one.
-fn batch(t: &mut Timer, all: &[BlackInput]) -> f64 {
-    let expiries = some_expiries();
-    let options: Vec<BatchOption> = all
-        .iter()
-        .map(|i| {
-            let expiry = ((i.years - 0.02) / 0.08).round() as u32;
-            BatchOption::new(i.kind, i.strike, i.vol, expiry).unwrap()
-        })
-        .collect();
-    let book = BatchBook::new(expiries, &options).unwrap();
-    let per = |seconds: f64| seconds / options.len() as f64;
-    // Summed and not kept, as the peers do and as an exposure does.
-    let whole = Timer::best(9, || {
-        let mut sums = [[0.0; Block::WIDTH]; 6];
-        book.each_block(|places, block| {
-            for (sum, column) in sums.iter_mut().zip(block.columns()) {
-                sum.iter_mut().zip(&column[..places.len()]).for_each(|(s, c)| *s += c);
-            }
-        })
-        .unwrap();
-        sums
-    });
-    t.row("batch: Black price and five Greeks, per option of a million", per(whole), "ns", 60.0);
-    let values = Timer::best(9, || {
-        let mut sum = 0.0;
-        book.each_value(|_, v| sum += v.iter().sum::<f64>()).unwrap();
-        sum
-    });
-    t.row("batch: Black price alone", per(values), "ns", 60.0);
-    let all_greeks = Timer::best(9, || {
-        let mut sum = 0.0;
-        book.each_full_block(|places, b, h| {
-            for column in b.columns().into_iter().chain(h.columns()) {
-                sum += column[..places.len()].iter().sum::<f64>();
-            }
-        })
-        .unwrap();
-        sum
-    });
-    t.row("batch: price and all ten Greeks", per(all_greeks), "ns", 150.0);
-    let mut out = vec![BatchGreeks::default(); options.len()];
-    let kept = Timer::best(5, || book.price(&mut out).unwrap());
-    t.row("batch: price and five Greeks kept in the order given", per(kept), "ns", 60.0);
-    let raw = Timer::best(3, || {
-        let options: Vec<BatchOption> = all
-            .iter()
-            .map(|i| {
-                let expiry = ((i.years - 0.02) / 0.08).round() as u32;
-                BatchOption::new(i.kind, i.strike, i.vol, expiry).unwrap()
-            })
-            .collect();
-        BatchBook::new(some_expiries(), &options).unwrap()
-    });
-    println!(
-        "{:58} {:>10.2} ns",
-        "batch: laying out the book, once per list of instruments",
-        per(raw) * 1e9
-    );
-    // Against the scalar kernel, on every option that has a value worth comparing.
-    let mut worst = 0.0_f64;
-    for (i, g) in all.iter().zip(&out).step_by(97) {
-        let want = price_report(i).unwrap();
-        for (a, b, floor) in [
-            (g.value, want.price.value, 1e-3 * i.forward),
-            (g.delta, want.usd.delta, 1e-3),
-            (g.gamma, want.usd.gamma, 1e-3 / i.forward),
-            (g.vega, want.usd.vega, 1e-3 * i.forward),
-            (g.theta, want.usd.theta, 1e-3 * i.forward),
-        ] {
-            worst = worst.max((a - b).abs() / b.abs().max(floor));
-        }
-    }
-    println!(
-        "{:58} {worst:>10.1e}    target    1e-12 {}",
-        "batch: worst error against the scalar kernel",
-        if worst <= 1e-12 { "met" } else { "MISSED" }
-    );
-    whole
+    batch::batch(t, all)
 }
 
 fn legs(n: usize) -> Vec<Leg> {
