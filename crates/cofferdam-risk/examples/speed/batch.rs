@@ -1,4 +1,4 @@
-//! The batch kernel: a million options, and its worst error against the scalar kernel.
+//! The rows of the batch kernel.
 
 use cofferdam_risk::pricing::{
     BatchBook, BatchExpiry, BatchGreeks, BatchOption, BlackInput, Block, price_report,
@@ -6,21 +6,10 @@ use cofferdam_risk::pricing::{
 
 use super::{EXPIRIES, Timer};
 
-fn some_expiries() -> Vec<BatchExpiry> {
-    (0..EXPIRIES)
-        .map(|e| {
-            BatchExpiry::new(60_000.0 * (1.0 + 0.001 * f64::from(e)), 0.02 + 0.08 * f64::from(e))
-                .unwrap()
-        })
-        .collect()
-}
-
-/// The batch kernel over every position, and its worst error against the scalar one.
-pub(super) fn run(t: &mut Timer, all: &[BlackInput]) -> f64 {
-    let expiries = some_expiries();
-    let options = options_of(all);
-    let book = BatchBook::new(expiries, &options).unwrap();
-    let per = |seconds: f64| seconds / options.len() as f64;
+/// The batch kernel over every position, and its worst error against the scalar one; returns the seconds of one pass.
+pub(crate) fn batch(t: &mut Timer, all: &[BlackInput]) -> f64 {
+    let book = book_of(all);
+    let per = |seconds: f64| seconds / all.len() as f64;
     // Summed and not kept, as the peers do and as an exposure does.
     let whole = Timer::best(9, || {
         let mut sums = [[0.0; Block::WIDTH]; 6];
@@ -50,30 +39,42 @@ pub(super) fn run(t: &mut Timer, all: &[BlackInput]) -> f64 {
         sum
     });
     t.row("batch: price and all ten Greeks", per(all_greeks), "ns", 150.0);
-    let mut out = vec![BatchGreeks::default(); options.len()];
+    let mut out = vec![BatchGreeks::default(); all.len()];
     let kept = Timer::best(5, || book.price(&mut out).unwrap());
     t.row("batch: price and five Greeks kept in the order given", per(kept), "ns", 60.0);
-    let raw = Timer::best(3, || BatchBook::new(some_expiries(), &options_of(all)).unwrap());
+    let raw = Timer::best(3, || book_of(all));
     println!(
         "{:58} {:>10.2} ns",
         "batch: laying out the book, once per list of instruments",
         per(raw) * 1e9
     );
-    worst_error(all, &out);
+    accuracy(all, &out);
     whole
 }
 
-fn options_of(all: &[BlackInput]) -> Vec<BatchOption> {
-    all.iter()
+/// Everything an exchange lists, laid out.
+fn book_of(all: &[BlackInput]) -> BatchBook {
+    let options: Vec<BatchOption> = all
+        .iter()
         .map(|i| {
             let expiry = ((i.years - 0.02) / 0.08).round() as u32;
             BatchOption::new(i.kind, i.strike, i.vol, expiry).unwrap()
         })
+        .collect();
+    BatchBook::new(some_expiries(), &options).unwrap()
+}
+
+fn some_expiries() -> Vec<BatchExpiry> {
+    (0..EXPIRIES)
+        .map(|e| {
+            BatchExpiry::new(60_000.0 * (1.0 + 0.001 * f64::from(e)), 0.02 + 0.08 * f64::from(e))
+                .unwrap()
+        })
         .collect()
 }
 
-/// Against the scalar kernel, on every option that has a value worth comparing.
-fn worst_error(all: &[BlackInput], out: &[BatchGreeks]) {
+fn accuracy(all: &[BlackInput], out: &[BatchGreeks]) {
+    // Against the scalar kernel, on every option that has a value worth comparing.
     let mut worst = 0.0_f64;
     for (i, g) in all.iter().zip(out).step_by(97) {
         let want = price_report(i).unwrap();
@@ -83,6 +84,7 @@ fn worst_error(all: &[BlackInput], out: &[BatchGreeks]) {
             (g.gamma, want.usd.gamma, 1e-3 / i.forward),
             (g.vega, want.usd.vega, 1e-3 * i.forward),
             (g.theta, want.usd.theta, 1e-3 * i.forward),
+            (g.dual_delta, want.usd.dual_delta, 1e-3),
         ] {
             worst = worst.max((a - b).abs() / b.abs().max(floor));
         }

@@ -109,7 +109,7 @@ fn pricing(t: &mut Timer, all: &[BlackInput]) -> f64 {
         "ns",
         500.0,
     );
-    batch::run(t, all)
+    batch::batch(t, all)
 }
 
 fn legs(n: usize) -> Vec<Leg> {
