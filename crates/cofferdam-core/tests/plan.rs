@@ -117,7 +117,7 @@ fn settings_can_be_pointed_at() {
     let beyond = map.span_inside(&path(0, "window"), 7..99);
     assert!(beyond.is_empty());
     let error = map.error(&path(0, "window"), "too short", None);
-    assert_eq!(error.to_string(), "52:10: too short");
+    assert_eq!(error.to_string(), "54:10: too short");
 }
 
 #[test]

@@ -12,8 +12,8 @@ use crate::door::PPB_ONE;
 /// Blocks that the plan's drain weighs against the observed ones.
 const PRIOR_BLOCKS: f64 = 0.5;
 /// How evenly attacks drain: losses per block vary around their mean as a Gamma variable of this shape, by
-/// about a third.
-const EVENNESS: f64 = 8.0;
+/// a good fifth.
+const EVENNESS: f64 = 20.0;
 /// Losses are looked at over this many blocks at most, the latest ones.
 const FIT_BLOCKS_MAX: u64 = 512;
 /// The 95 % point of the standard normal distribution.

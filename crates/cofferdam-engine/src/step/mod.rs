@@ -22,6 +22,8 @@ pub(crate) struct Step<'a> {
     pub(crate) effects: Vec<Effect>,
     /// Incidents whose evidence changed: decided upon before the step ends.
     pub(crate) touched: BTreeSet<IncidentId>,
+    /// Incidents that are looked at again because of a restart, and that nothing is new about.
+    pub(crate) taken_up: BTreeSet<IncidentId>,
     /// What the pending transaction of this step bids.
     pub(crate) bid: Option<Bid>,
     /// The chain that this step took a block of.
@@ -36,6 +38,7 @@ pub(crate) fn step(engine: &mut Engine, now: Timestamp, input: Input) -> Vec<Eff
         now,
         effects: Vec::new(),
         touched: BTreeSet::new(),
+        taken_up: BTreeSet::new(),
         bid: None,
         advanced: None,
         held: BTreeMap::new(),

@@ -164,8 +164,14 @@ impl Step<'_> {
 
     /// Decides upon every incident whose evidence changed in this step.
     pub(super) fn decide_touched(&mut self) {
-        for id in std::mem::take(&mut self.touched) {
-            self.decide_incident(id, same_decision);
+        let taken_up = std::mem::take(&mut self.taken_up);
+        let touched = std::mem::take(&mut self.touched);
+        for id in &touched {
+            self.decide_incident(*id, same_decision);
+        }
+        // A restart alone is no news: what fades with each block is not recorded because of it.
+        for id in taken_up.difference(&touched) {
+            self.decide_incident(*id, same_outcome);
         }
     }
 

@@ -32,7 +32,7 @@ impl Step<'_> {
             } else if empty {
                 self.retract_from(id, "it was taken back before a restart");
             } else {
-                self.touched.insert(id);
+                self.taken_up.insert(id);
                 self.take_up_orders(id);
             }
         }

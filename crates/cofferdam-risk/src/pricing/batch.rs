@@ -10,6 +10,9 @@ use super::greeks::{PriceReport, price_report};
 use super::lanes::{LANES, Lane, fits, shared, value};
 use crate::error::{RiskError, finite, non_negative, positive};
 
+/// Thirty microseconds: below it theta of a volatility that a float can hold is no number.
+pub const YEARS_MIN: f64 = 1e-12;
+
 /// What options of one expiry share.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct BatchExpiry {
@@ -57,9 +60,10 @@ impl BatchExpiry {
     /// Checks and prepares an expiry.
     ///
     /// # Errors
-    /// A forward or time that is not positive.
+    /// A forward that is not positive, or a time below [`YEARS_MIN`], which has expired for all purposes.
     pub fn new(forward: f64, years: f64) -> Result<Self, RiskError> {
-        let (f, t) = (positive("forward", forward)?, positive("years", years)?);
+        let left = if years < YEARS_MIN { 0.0 } else { years };
+        let (f, t) = (positive("forward", forward)?, positive("years", left)?);
         let root = libm::sqrt(t);
         Ok(Self {
             forward: f,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write, path::PathBuf, process::ExitCode};
 use clap::Subcommand;
 use cofferdam_core::{
     Finding, FindingId, IncidentId, OrderKey, Record, Timestamp,
-    incident::{Incident, IncidentState},
+    incident::{Incident, IncidentState, Ledger},
     order::{Order, Outcome},
 };
 use serde::Serialize;
@@ -38,10 +38,13 @@ pub struct Story {
     findings: Vec<Finding>,
     orders: Vec<(Order, Option<Outcome>)>,
     timeline: Vec<(Timestamp, String)>,
+    /// The last decision that ordered something.
+    ordered: Option<Ledger>,
 }
 
 #[derive(Debug, Default)]
 struct Stories {
+    ordered: BTreeMap<IncidentId, Ledger>,
     incidents: Vec<Incident>,
     findings: BTreeMap<FindingId, Finding>,
     of_finding: BTreeMap<FindingId, IncidentId>,
@@ -100,6 +103,9 @@ impl Stories {
                     at,
                     format!("decided at {}: {chosen}", ledger.posterior),
                 ));
+                if ledger.chosen.is_some() {
+                    self.ordered.insert(*incident, ledger.clone());
+                }
                 self.with(incident, |it| it.ledger = Some(ledger.clone()));
             }
             Record::IncidentMoved { incident, state, because } => {
@@ -158,6 +164,7 @@ impl Stories {
         })?;
         let mine = |it: &&FindingId| self.of_finding.get(*it) == Some(&incident.id);
         Ok(Story {
+            ordered: self.ordered.get(&incident.id).cloned(),
             findings: self
                 .findings
                 .keys()
@@ -217,7 +224,11 @@ impl Story {
         for (at, text) in &self.timeline {
             let _ = writeln!(out, "  {at}  {text}");
         }
-        if let Some(ledger) = &self.incident.ledger {
+        let latest = self.incident.ledger.as_ref();
+        if let Some(ledger) = self.ordered.as_ref().filter(|it| latest != Some(*it)) {
+            let _ = writeln!(out, "\n{}", cofferdam_decide::render::ledger(ledger));
+        }
+        if let Some(ledger) = latest {
             let _ = writeln!(out, "\n{}", cofferdam_decide::render::ledger(ledger));
         }
         out

@@ -145,6 +145,13 @@ mod tests {
             pair(true, card(None, 0), card(None, 0)),
             pair(true, card(None, 0), card(Some(1), 0)),
         ];
-        expect![[r#""#]].assert_eq(&Comparison::table(&all));
+        expect![[r#"
+            drill / variant                      one-shot       full  lost one-shot      lost full     undefended  verdict
+            d1 / split                           1 blocks   1 blocks         $10.00         $10.00         $1,000  no later
+            d1 / split                           1 blocks          –         $10.00        $900.00         $1,000  LATER
+            d1 / split                                  –          –          $0.00          $0.00         $1,000  abstains
+            d1 / split                                  –   1 blocks          $0.00          $0.00         $1,000  ACTS ON A CONTROL
+        "#]]
+        .assert_eq(&Comparison::table(&all));
     }
 }
