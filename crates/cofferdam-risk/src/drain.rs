@@ -59,7 +59,7 @@ pub struct DrainFit {
     pub per_block: i128,
     /// 90 % interval of it.
     pub interval: (i128, i128),
-    /// Blocks until nothing is left at that rate, at least 1.
+    /// Blocks until nothing is left at that rate, to the nearest, at least 1.
     pub blocks_left: u64,
     /// Weight of the exponential shape, parts per billion.
     pub exponential_ppb: u32,
@@ -97,7 +97,7 @@ impl DrainFit {
         let blocks_left = match per_block {
             0 => 1,
             rate => {
-                u64::try_from(remaining.saturating_add(rate - 1) / rate).unwrap_or(u64::MAX).max(1)
+                u64::try_from(remaining.saturating_add(rate / 2) / rate).unwrap_or(u64::MAX).max(1)
             }
         };
         let exponential_ppb = (exponential * f64::from(PPB_ONE)) as u32;
