@@ -58,7 +58,8 @@ pub struct Observation {
     /// and so does a pending transaction. More may be told of later; it never becomes fewer.
     #[serde(default = "one")]
     pub witnesses: u16,
-    /// The transactions, in order; exactly one if pending.
+    /// The transactions, in order. If pending, the last one is what it is about; before it stand those of
+    /// its sender that must come first, or earlier attempts that failed like it.
     pub txs: Vec<Tx>,
     /// Answers to the state reads that the rules asked for.
     pub readings: Readings,
