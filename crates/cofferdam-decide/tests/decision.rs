@@ -270,21 +270,21 @@ fn the_ledger_shows_every_term_with_its_unit_source_and_interval() {
           value at risk                   $61,000,000                      plan: value-at-risk of pool
           already lost                    $2,000,000                       findings of class damage in blocks
           still there                     $59,000,000                      value at risk less loss
-          loss per block while it drains  $1,424,803 [$709,982 … $2,030,000] 2 blocks with losses; exponential fits better
-          blocks until all is gone        42 blocks                        still there by loss per block
+          loss per block while it drains  $1,424,305 [$709,734 … $2,030,000] 2 blocks with losses; exponential fits better
+          blocks until all is gone        41 blocks                        still there by loss per block
           most that gets out              $2,030,000                       plan: outlet of the entity
-          loss in the next block if real  $1,424,803 [$709,982 … $2,030,000] one block of the drain; all at once is over
+          loss in the next block if real  $1,424,305 [$709,734 … $2,030,000] one block of the drain; all at once is over
           cost of limit                   $6,440 [$3,220 … $9,660]         plan: fixed $5,000 + fees $1,440 for 12h
           cost of pause-pool              $146,340 [$73,170 … $219,510]    plan: fixed $15,000 + fees $16,800 + held-up withdrawals $540.00 + liquidations not averted $20,000 + pause risk $74,000 + liquidity leaving $20,000 for 6h
           cost of pause-protocol          $3,200,000 [$1,600,000 … $4,800,000] plan: fixed $200,000 + fees $3,000,000 for 6h
           false alarms left               4                                plan: 4 in 90d, less 0.00 doubted
           action             next block        saves                     cost      threshold      waiting          net  verdict
-          limit                $826,386  $34,220,000          $3,220 … $9,660         0.37 %     $610,066  $25,260,653  another is better
-          pause-pool         $1,340,455  $55,507,200       $73,170 … $219,510         4.94 %     $989,323  $40,938,949  act
-          pause-protocol     $1,424,803  $58,416,962  $1,600,000 … $4,800,000        51.72 %     $818,193  $42,287,685  another is better
+          limit                $826,097  $33,869,983          $3,220 … $9,660         0.37 %     $609,852  $25,002,259  another is better
+          pause-pool         $1,339,986  $54,939,448       $73,170 … $219,510         4.95 %     $988,976  $40,519,816  act
+          pause-protocol     $1,424,305  $56,972,217  $1,600,000 … $4,800,000        51.72 %     $817,770  $41,221,126  another is better
           waiting: what one more block costs over acting now; negative: waiting is better
           → pause-pool
-            pause-pool would not be worth it below a posterior of 4.94 %, above a cost of $7,925,406, or if it saved less than $24,751 in the next block
+            pause-pool would not be worth it below a posterior of 4.95 %, above a cost of $7,922,633, or if it saved less than $24,751 in the next block
     "#]].assert_eq(&render::ledger(&it.ledger));
 }
 
