@@ -28,7 +28,7 @@ use super::{
     wire::{self, Reach},
 };
 use crate::runtime::{
-    Carried, Hands, Live, Notifiers, Pulse, Shell, ShellError, beat, chain_of,
+    Bounded, Carried, Hands, Live, Notifiers, Pulse, Shell, ShellError, beat, chain_of,
     feeds::{self, Feeds},
     health::{Board, routes},
     now,
@@ -259,7 +259,7 @@ async fn serve(listen: &str, served: Router) -> Result<SocketAddr, CliError> {
     })?;
     let address = listener.local_addr().map_err(|it| CliError::io("listen", it))?;
     tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, served).await {
+        if let Err(error) = axum::serve(Bounded::new(listener), served).await {
             tracing::error!(error = %chain_of(&error), "health server stopped");
         }
     });

@@ -1,5 +1,6 @@
 //! The runtime: the one impure place between sources, engine, journal and executors.
 
+mod bounded;
 mod care;
 mod contained;
 mod dispatch;
@@ -14,6 +15,7 @@ mod rehearse;
 mod retrace;
 mod shell;
 
+pub use bounded::Bounded;
 pub use care::{Pulse, beat};
 pub use contained::{Contained, contained};
 pub use dispatch::{Clock, Hand, Hands, chain_of};
