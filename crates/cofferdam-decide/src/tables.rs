@@ -1,5 +1,7 @@
 //! What is solved once, when a plan is loaded.
 
+use std::sync::Arc;
+
 use cofferdam_core::plan::Decision;
 use cofferdam_risk::waiting::{WAITING_BLOCKS_MAX, WaitingTable};
 
@@ -9,11 +11,11 @@ const BLOCKS_MIN: u64 = 16;
 /// waiting then looks a little cheaper than it is, never cheaper than in the one-shot rule.
 const SLOWER: u64 = 2;
 
-/// The tables of a plan's decision.
+/// The tables of a plan's decision. A clone shares them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tables {
     /// When to act and when to wait, for every cost, loss and posterior.
-    pub(crate) waiting: WaitingTable,
+    pub(crate) waiting: Arc<WaitingTable>,
 }
 
 impl Tables {
@@ -24,6 +26,6 @@ impl Tables {
         let blocks = decision.drain_blocks.saturating_mul(SLOWER).clamp(BLOCKS_MIN, most);
         let waiting = WaitingTable::solve(blocks as usize, decision.evidence_millisigma.max(1))
             .expect("arguments in range");
-        Self { waiting }
+        Self { waiting: Arc::new(waiting) }
     }
 }

@@ -3,7 +3,7 @@
 //! **Invariant:** the state is bounded by the number of entities, whatever an attacker does: losses of
 //! one sixtieth of the window are one sum.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use cofferdam_core::{Timestamp, Usd, record::Memo};
 use serde::{Deserialize, Serialize};
@@ -18,20 +18,25 @@ const BUCKETS: u64 = 60;
 pub(crate) struct Windows {
     /// In milliseconds.
     length: u64,
-    by_entity: BTreeMap<String, Vec<Bucket>>,
+    by_entity: BTreeMap<String, Window>,
 }
 
-/// Losses of one part of a window.
+/// The window of one entity, oldest part first. A memo is made, compared, kept and hashed with every
+/// block, so it is one text and not a tree of named values.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+struct Window(Vec<Bucket>);
+
+/// Losses of one part of a window.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Bucket {
     /// Start, in milliseconds.
     at: u64,
-    #[serde(flatten)]
     sum: Sum,
 }
 
 /// Losses added up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sum {
     /// All losses.
     pub(crate) all: Usd,
@@ -56,7 +61,7 @@ impl Windows {
         let width = (self.length / BUCKETS).max(1);
         let start = now.0 / width * width;
         let oldest = now.0.saturating_sub(self.length);
-        let window = self.by_entity.entry(entity.to_owned()).or_default();
+        let window = &mut self.by_entity.entry(entity.to_owned()).or_default().0;
         window.retain(|it| it.at.saturating_add(width) > oldest);
         if window.last().is_none_or(|it| it.at != start) {
             window.push(Bucket { at: start, sum: Sum::default() });
@@ -83,7 +88,9 @@ impl Windows {
     /// Marks every loss in the window of `entity` as reported and returns what was not yet.
     pub(crate) fn tell(&mut self, entity: &str) -> Usd {
         let mut untold = Usd::ZERO;
-        for Bucket { sum, .. } in self.by_entity.get_mut(entity).into_iter().flatten() {
+        for Bucket { sum, .. } in
+            self.by_entity.get_mut(entity).into_iter().flat_map(|it| &mut it.0)
+        {
             untold = untold.plus(sum.all).minus(sum.told);
             sum.told = sum.all;
         }
@@ -102,5 +109,86 @@ impl Windows {
             self.by_entity = BTreeMap::deserialize(memo).map_err(MemoError)?;
         }
         Ok(())
+    }
+}
+
+impl From<Window> for String {
+    /// `start,all,suspect,strong,told,held` in milliseconds and micro-dollars, parts apart by `;`.
+    fn from(it: Window) -> Self {
+        let mut out = Self::new();
+        for Bucket { at, sum: Sum { all, suspect, strong, told, held } } in it.0 {
+            let apart = if out.is_empty() { "" } else { ";" };
+            let (all, suspect, strong, told, held) = (all.0, suspect.0, strong.0, told.0, held.0);
+            // Writing to a string cannot fail.
+            let _ = write!(out, "{apart}{at},{all},{suspect},{strong},{told},{held}");
+        }
+        out
+    }
+}
+
+/// A window's text is not what we write.
+#[derive(Debug, thiserror::Error)]
+#[error("part {part} of a window of losses is malformed")]
+struct Malformed {
+    part: usize,
+}
+
+impl TryFrom<String> for Window {
+    type Error = Malformed;
+
+    fn try_from(text: String) -> Result<Self, Malformed> {
+        let parts = text.split(';').filter(|it| !it.is_empty()).enumerate();
+        parts
+            .map(|(part, it)| bucket(it).ok_or(Malformed { part }))
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+fn bucket(text: &str) -> Option<Bucket> {
+    let (at, sums) = text.split_once(',')?;
+    let sums: Result<Vec<i128>, _> = sums.split(',').map(str::parse).collect();
+    let [all, suspect, strong, told, held] = <[i128; 5]>::try_from(sums.ok()?).ok()?.map(Usd);
+    Some(Bucket { at: at.parse().ok()?, sum: Sum { all, suspect, strong, told, held } })
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::Address;
+    use cofferdam_core::{Timestamp, Usd};
+    use serde_json::json;
+
+    use super::Windows;
+    use crate::loss::Loss;
+
+    #[test]
+    fn a_window_is_the_same_after_its_memo() {
+        let mut windows = Windows::new(300_000);
+        for block in 0..40 {
+            let loss = Loss {
+                value: Usd::whole(block),
+                held: Some(Usd::whole(9)),
+                subject: Address::ZERO,
+                signs: Vec::new(),
+                evidence: Vec::new(),
+            };
+            let sum = windows.remember("a", Timestamp(1_000 + block as u64 * 12_000), &loss);
+            assert!(sum.all >= Usd::whole(block));
+        }
+        assert!(windows.tell("a") > Usd::ZERO);
+        let memo = windows.memo();
+        let mut back = Windows::new(300_000);
+        back.recall(memo.as_ref()).expect("a memo of ours");
+        assert_eq!((back.memo(), back.tell("a")), (memo, Usd::ZERO));
+    }
+
+    #[test]
+    fn a_memo_of_something_else_is_refused() {
+        let mut windows = Windows::new(300_000);
+        for text in ["1", "1,2,3", "x,1,1,1,1,1", "1,1,1,1,1,1,1", "1,1,1,1,1,1;;x", "-1,1,1,1,1,1"]
+        {
+            assert!(windows.recall(Some(&json!({ "a": text }))).is_err(), "{text}");
+        }
+        assert!(windows.recall(Some(&json!({ "a": "" }))).is_ok());
     }
 }

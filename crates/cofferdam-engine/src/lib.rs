@@ -33,7 +33,7 @@ use cofferdam_core::{
     plan::Plan,
     read::StateRead,
 };
-use cofferdam_decide::Tables;
+pub use cofferdam_decide::Tables;
 use cofferdam_detect::{
     BuildError, RuleSet,
     bridge::{self, Route},
@@ -265,13 +265,22 @@ impl Engine {
     /// # Errors
     /// The first rule that cannot be built.
     pub fn new(plan: Plan, limits: Limits) -> Result<Self, BuildError> {
+        let tables = Tables::of(&plan.decision);
+        Self::with_tables(plan, tables, limits)
+    }
+
+    /// As [`Engine::new`] with `tables` that were solved for the same plan before.
+    ///
+    /// # Errors
+    /// The first rule that cannot be built.
+    pub fn with_tables(plan: Plan, tables: Tables, limits: Limits) -> Result<Self, BuildError> {
         let mut rules = BTreeMap::new();
         for chain in plan.chains.iter().map(|it| it.id) {
             rules.insert(chain, RuleSet::build(&plan, chain)?);
         }
         Ok(Self {
             routes: bridge::routes(&plan)?,
-            tables: Tables::of(&plan.decision),
+            tables,
             plan,
             limits,
             rules,

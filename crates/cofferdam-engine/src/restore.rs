@@ -44,7 +44,15 @@ impl Engine {
         limits: Limits,
         entries: impl IntoIterator<Item = Entry>,
     ) -> Result<Self, RestoreError> {
-        let mut engine = Self::new(plan, limits).map_err(RestoreError::Plan)?;
+        Self::new(plan, limits).map_err(RestoreError::Plan)?.after(entries)
+    }
+
+    /// This engine, new as it is, after `entries`: see [`Engine::restore`].
+    ///
+    /// # Errors
+    /// See [`RestoreError`].
+    pub fn after(self, entries: impl IntoIterator<Item = Entry>) -> Result<Self, RestoreError> {
+        let mut engine = self;
         for entry in entries {
             if let Record::Snapshot { version, state } = &entry.record {
                 let seq = entry.seq;

@@ -6,7 +6,7 @@ use cofferdam_core::{
     plan::Plan,
     read::{Answer, Reading, Readings, StateRead},
 };
-use cofferdam_engine::{Engine, Limits};
+use cofferdam_engine::{Engine, Limits, Tables};
 
 use super::rng::Rng;
 
@@ -109,10 +109,11 @@ pub(crate) fn limits() -> Limits {
     }
 }
 
-/// The engine as freshly built, and what binds each vault's action, for every plan there is.
+/// A plan, what is solved from it, and what binds each vault's action.
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
     pub(crate) plan: Plan,
+    pub(crate) tables: Tables,
     pub(crate) kinds: Vec<Kind>,
 }
 
@@ -166,7 +167,8 @@ mode = "automatic"
                 "\n[[notifiers]]\nid = \"{sink}\"\nchannel = {{ to = \"webhook\", url = \"env:X\", secret-env = \"X_SECRET\" }}\nseverity = \"low\"\nstage = \"{stage}\"\n"
             );
         }
-        toml::from_str(&text).map(|plan| Self { plan, kinds })
+        let plan: Plan = toml::from_str(&text)?;
+        Ok(Self { tables: Tables::of(&plan.decision), plan, kinds })
     }
 }
 

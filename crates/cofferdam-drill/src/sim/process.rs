@@ -6,12 +6,12 @@ use cofferdam_core::{
     order::{Order, Outcome, Prepared, Sent},
     record::Entry,
 };
-use cofferdam_engine::{Engine, Input, Schedule, schedule, schedule::Dispatch};
+use cofferdam_engine::{Engine, Input, RestoreError, Schedule, schedule, schedule::Dispatch};
 
 use super::{
     Sometimes,
     chain::PoolTx,
-    plan::limits,
+    plan::{Setting, limits},
     world::{Event, World},
 };
 
@@ -132,7 +132,9 @@ impl World<'_> {
             self.note(Sometimes::FromSnapshot);
         }
         let entries = self.journal.iter().skip(last.unwrap_or(0)).cloned();
-        match Engine::restore(self.setting.plan.clone(), limits(), entries) {
+        let Setting { plan, tables, .. } = self.setting;
+        let fresh = Engine::with_tables(plan.clone(), tables.clone(), limits());
+        match fresh.map_err(RestoreError::Plan).and_then(|it| it.after(entries)) {
             Ok(engine) => self.engine = Some(engine),
             Err(error) => return self.fail(format!("cannot restore: {error}")),
         }

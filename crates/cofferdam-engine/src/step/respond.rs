@@ -258,9 +258,13 @@ impl Step<'_> {
     /// cooldown is over.
     pub(super) fn decide_anew(&mut self) {
         let Some(chain) = self.advanced else { return };
+        // Where nothing can be done there is nothing to decide, however many incidents are open.
+        let actions = &self.engine.plan.actions;
+        let can_act = |entity: &String| actions.iter().any(|it| it.contains.contains(entity));
         let undecided = |it: &&Incident| {
             it.chain == chain
                 && it.ledger.is_some()
+                && can_act(&it.entity)
                 && matches!(it.state, IncidentState::Detected | IncidentState::Responding)
         };
         let ids = self.engine.state.incidents.values().filter(undecided).map(|it| it.id);
