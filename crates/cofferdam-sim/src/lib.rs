@@ -26,11 +26,12 @@ pub use enact::{Act, Enacted, Pace, Report, Script, tx_from_trace};
 pub use error::SimError;
 pub use execute::{ExecuteOptions, Executed, execute_block, reexecute_block, reexecute_tx};
 pub use local::{LocalChain, LocalConfig, LocalError, LocalSource, Unsigned};
+pub use overlay::After;
 pub use raw::{RAW_TX_BYTES_MAX, RawError, decode_raw};
 pub use revm::primitives::hardfork::SpecId;
 pub use rules::{Activation, Rules};
 pub use simulate::{
-    Called, On, Pending, Run, answer_reads, next_block, simulate_after, simulate_call,
+    Called, On, Pending, Run, answer_reads, next_block, read_around, simulate_after, simulate_call,
     simulate_pending, simulate_run,
 };
 pub use surroundings::Surroundings;

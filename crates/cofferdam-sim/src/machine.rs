@@ -27,7 +27,7 @@ use crate::{
     SimError,
     diff::state_diff,
     heap,
-    overlay::{AccountChange, Missing, Overlay, Unavailable},
+    overlay::{AccountChange, After, Missing, Overlay, Unavailable},
     rules::Rules,
     tracer::{Trace, Tracer},
 };
@@ -157,6 +157,11 @@ impl<'a, I: Watch<'a>> Machine<'a, I> {
     /// Everything the committed transactions changed.
     pub(crate) fn into_changes(self) -> revm::primitives::AddressMap<AccountChange> {
         self.evm.ctx.journaled_state.database.into_changes()
+    }
+
+    /// What the committed transactions left behind.
+    pub(crate) fn into_after(self) -> After {
+        self.evm.ctx.journaled_state.database.into_after()
     }
 
     /// Runs `tx` without committing its effects.

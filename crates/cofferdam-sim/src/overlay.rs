@@ -114,10 +114,34 @@ pub(crate) struct AccountChange {
     pub(crate) storage: StorageKeyMap<Option<U256>>,
 }
 
+/// What transactions left behind, without the state below: kept to be asked later.
+#[derive(Clone, Default)]
+pub struct After(AddressMap<Cached>);
+
+impl std::fmt::Debug for After {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("After").field(&self.0.len()).finish()
+    }
+}
+
 impl<'a> Overlay<'a> {
     pub(crate) fn new(base: &'a dyn StateSource) -> Self {
-        let (accounts, hashes) = (AddressMap::default(), HashMap::default());
-        Self { base, accounts, hashes, missing: Missing::default() }
+        Self::on_top(base, After::default())
+    }
+
+    /// `after` on top of `base`, the state that its transactions ran on.
+    pub(crate) fn on_top(base: &'a dyn StateSource, after: After) -> Self {
+        Self { base, accounts: after.0, hashes: HashMap::default(), missing: Missing::default() }
+    }
+
+    /// What was written, and what was read and known: the latter is not asked for again.
+    pub(crate) fn into_after(self) -> After {
+        let mut accounts = self.accounts;
+        accounts.retain(|_, it| {
+            it.storage.retain(|_, slot| slot.known || slot.written);
+            it.known || it.written
+        });
+        After(accounts)
     }
 
     /// The missing reads since the last call.

@@ -17,6 +17,7 @@ use crate::{
     SimError,
     execute::fill,
     machine::{Leniency, Machine, NotRun, Watch},
+    overlay::{After, Overlay},
     rehearse::rehearse,
     rules::Rules,
     surroundings::Surroundings,
@@ -56,10 +57,10 @@ pub struct Pending {
 pub struct Run {
     /// Each with what it would do.
     pub txs: Vec<Tx>,
-    /// Answers before the first and after the last.
-    pub readings: Readings,
     /// What they asked about their surroundings.
     pub asked: Surroundings,
+    /// The state that they leave: see [`read_around`].
+    pub after: After,
 }
 
 /// What a simulated call would do.
@@ -130,27 +131,33 @@ pub fn simulate_after(
     Ok(Pending { first: applied, tx: filled, readings })
 }
 
-/// Simulates `txs` in order, each on what those before it did, and answers `reads` before the first
-/// and after the last.
+/// Simulates `txs` in order, each on what those before it did.
 ///
 /// # Errors
 /// [`SimError::InvalidTx`] if one of them cannot be executed where it stands, so that the last one
 /// cannot follow; [`SimError::Unavailable`] if the source failed.
-pub fn simulate_run(txs: &[Tx], reads: &[StateRead], on: On<'_>) -> Result<Run, SimError> {
+pub fn simulate_run(txs: &[Tx], on: On<'_>) -> Result<Run, SimError> {
     let mut machine = Machine::new(on.state, on.block, on.env, on.rules, PENDING)?;
-    let before = answers(&mut machine, reads)?;
-    let mut run = Run {
-        txs: Vec::with_capacity(txs.len()),
-        readings: Readings::default(),
-        asked: Surroundings::default(),
-    };
+    let mut filled = Vec::with_capacity(txs.len());
+    let mut asked = Surroundings::default();
     for tx in txs {
-        let (filled, asked) = pending(&mut machine, tx)?;
-        run.txs.push(filled);
-        run.asked = run.asked.and(asked);
+        let (tx, it) = pending(&mut machine, tx)?;
+        filled.push(tx);
+        asked = asked.and(it);
     }
-    run.readings = paired(reads, before, answers(&mut machine, reads)?);
-    Ok(run)
+    Ok(Run { txs: filled, asked, after: machine.into_after() })
+}
+
+/// Answers `reads` before the first and after the last transaction of a run on the same ground, without
+/// running them again.
+///
+/// # Errors
+/// [`SimError::Unavailable`] if the source failed.
+pub fn read_around(after: &After, reads: &[StateRead], on: On<'_>) -> Result<Readings, SimError> {
+    let mut machine = Machine::new(on.state, on.block, on.env, on.rules, CALL)?;
+    let before = answers(&mut machine, reads)?;
+    *machine.overlay() = Overlay::on_top(on.state, after.clone());
+    Ok(paired(reads, before, answers(&mut machine, reads)?))
 }
 
 /// Runs and commits one pending transaction.

@@ -13,7 +13,7 @@ use cofferdam_core::{
 };
 use cofferdam_sim::{
     LocalChain, LocalConfig, On, Rules, SimError, SpecId, TRACE_BYTES_MAX, answer_reads,
-    next_block, simulate_after, simulate_call, simulate_pending, simulate_run,
+    next_block, read_around, simulate_after, simulate_call, simulate_pending, simulate_run,
 };
 
 const ALICE: Address = address!("0x00000000000000000000000000000000000a11ce");
@@ -164,18 +164,24 @@ fn a_run_stands_on_what_came_before_and_tells_what_was_asked_of_the_block() {
     let read = StateRead::Storage { address: COUNTER, slot: U256::ZERO };
     let first = Tx { nonce: 0, ..tx(COUNTER) };
     let second = Tx { nonce: 1, ..tx(ACTOR) };
-    let reads = [read.clone()];
-    let plain = with(&state, |on| simulate_run(std::slice::from_ref(&first), &reads, on)).unwrap();
+    let plain = with(&state, |on| simulate_run(std::slice::from_ref(&first), on)).unwrap();
     assert!(!plain.asked.can_tell());
-    let run = with(&state, |on| simulate_run(&[first.clone(), second], &reads, on)).unwrap();
+    let run = with(&state, |on| simulate_run(&[first.clone(), second], on)).unwrap();
     assert_eq!(run.txs.len(), 2);
     assert!(run.txs.iter().all(|it| it.succeeded && it.tracing == Tracing::Simulated));
-    let reading = run.readings.get(&read).unwrap();
+    let raised = StateRead::Call { to: COUNTER, data: Bytes::new() };
+    let reads = [read.clone(), raised, StateRead::CodeHash(COUNTER)];
+    let around = with(&state, |on| read_around(&run.after, &reads, on)).unwrap();
+    let again = with(&state, |on| read_around(&run.after, &reads, on)).unwrap();
+    assert_eq!(around, again, "a call in between leaves nothing behind");
+    let code = around.get(&reads[2]).unwrap();
+    assert!(code.before == code.after && code.before.word(0).is_some());
+    let reading = around.get(&read).unwrap();
     assert_eq!(reading.before.word(0), Some(U256::ZERO));
     assert_eq!(reading.after.word(0), Some(U256::from(2)));
     assert_eq!(run.asked.names().collect::<Vec<_>>(), ["COINBASE", "GASPRICE"]);
     let poor = Tx { value: U256::from(10).pow(U256::from(18)), ..tx(COUNTER) };
-    let refused = with(&state, |on| simulate_run(&[poor, first], &reads, on));
+    let refused = with(&state, |on| simulate_run(&[poor, first], on));
     assert!(matches!(refused, Err(SimError::InvalidTx { .. })), "{refused:?}");
 }
 

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use alloy_primitives::{Address, B256, Bytes, U64, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, U64, U256, keccak256, map::HashSet};
 use cofferdam_core::{
     BlockRef,
     ports::{AccountState, Ahead, Boxed, Cause, SourceError, StateError, StateSource},
@@ -31,6 +31,8 @@ const CACHE_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(199_999);
 /// Questions of pending simulations that are asked again at each new head, the latest ones: three
 /// requests to a node, however many rules and transactions there are.
 const HOT_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(JOB_QUESTIONS_MAX * 3 - 1);
+/// Of these, accounts that are asked for whether or not a simulation read them.
+const PINNED_MAX: usize = 80;
 /// Contract codes that are shared between the accounts and blocks that have them.
 const CODES_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(8_191);
 /// Jobs that wait for the requesting thread. A caller has at most [`JOBS_AT_ONCE`] at a time.
@@ -60,6 +62,7 @@ pub(super) struct Shared {
     cache: Mutex<LruCache<(B256, Question), Found>>,
     codes: Mutex<LruCache<B256, Bytes>>,
     hot: Mutex<LruCache<Question, ()>>,
+    pinned: Mutex<Vec<Question>>,
     /// Longest a caller waits for its answer.
     patience: Duration,
 }
@@ -122,7 +125,16 @@ impl RpcStates {
         let cache = Mutex::new(LruCache::new(CACHE_MAX));
         let codes = Mutex::new(LruCache::new(CODES_MAX));
         let hot = Mutex::new(LruCache::new(HOT_MAX));
-        Ok(Self { shared: Arc::new(Shared { jobs, cache, codes, hot, patience }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                jobs,
+                cache,
+                codes,
+                hot,
+                pinned: Mutex::default(),
+                patience,
+            }),
+        })
     }
 
     /// The state after `block`.
@@ -136,6 +148,15 @@ impl RpcStates {
         RpcState { recurs: true, ..self.at(block) }
     }
 
+    /// Has `accounts` at hand at each head to come; of more than [`PINNED_MAX`] the first ones.
+    pub fn pin(&self, accounts: impl IntoIterator<Item = Address>) {
+        let mut pinned = self.shared.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        pinned.extend(accounts.into_iter().map(Question::Account));
+        let mut seen = HashSet::<Question>::default();
+        pinned.retain(|it| seen.insert(*it));
+        pinned.truncate(PINNED_MAX);
+    }
+
     /// Asks at a new head for what simulations on the heads before it read last, so that the next
     /// simulation waits for no node. Blocks the calling thread. Returns how much was asked for.
     ///
@@ -143,8 +164,14 @@ impl RpcStates {
     /// [`StateError::Unavailable`] if no node answered; the next simulation asks by itself.
     pub fn keep_warm(&self, head: BlockRef) -> Result<usize, StateError> {
         let state = self.at(head);
-        let hot: Vec<_> = self.shared.hot().iter().map(|it| *it.0).collect();
-        let unknown: Vec<_> = hot.into_iter().filter(|it| state.known(*it).is_none()).collect();
+        let mut wanted = self.shared.pinned.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let hot = self.shared.hot();
+        wanted.extend(
+            hot.iter().map(|it| *it.0).filter(|it| !wanted.contains(it)).collect::<Vec<_>>(),
+        );
+        drop(hot);
+        wanted.truncate(HOT_MAX.get());
+        let unknown: Vec<_> = wanted.into_iter().filter(|it| state.known(*it).is_none()).collect();
         state.learn(&unknown)?;
         Ok(unknown.len())
     }

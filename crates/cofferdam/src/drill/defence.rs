@@ -140,9 +140,9 @@ impl Defence {
         let ground = Ground::next(head.block, head.next.clone(), state, BLOCK_SECONDS);
         let wrong = |it| WorldError::new("simulate", it);
         let looked = simulate_pending(&txs, &ground).map_err(wrong)?;
-        let Looked::Seen { mut observation, .. } = looked else { return Ok(()) };
+        let Looked::Seen { mut observation, after, .. } = looked else { return Ok(()) };
         let wanted = self.shell.engine().wanted_reads(&observation);
-        observation.readings = read_pending(&txs, &wanted, &ground).map_err(wrong)?;
+        observation.readings = read_pending(&after, &wanted, &ground).map_err(wrong)?;
         self.feed(head.block.time, Input::Pending(*observation)).await
     }
 

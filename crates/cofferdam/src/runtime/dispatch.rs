@@ -1,6 +1,6 @@
 //! Orders to the executors of their chains.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use alloy_primitives::{Address, Bytes};
 use cofferdam_act::{
@@ -131,6 +131,11 @@ impl Hands {
     }
 
     async fn send(&self, order: &Order) -> Result<(Prepared, Vec<Sent>), String> {
+        let began = Instant::now();
+        let mark = |step| {
+            let us = began.elapsed().as_micros();
+            tracing::trace!(target: "reaction", order = %order.key.short(), us, step);
+        };
         let hand = self.hand(order)?;
         let now = (self.clock)();
         let prepared = hand.executor.prepare(order, &self.authorisations, now).await;
@@ -145,10 +150,12 @@ impl Hands {
                 return Ok((prepared, Vec::new()));
             }
         };
+        mark("prepared");
         let bid = order.outbid.map(bid_of);
         let race = Race { bid, ..Race::default() };
         let dispatch = hand.executor.dispatch(order, &ready, race, now).await;
         let dispatch = dispatch.map_err(|it| chain_of(&it))?;
+        mark("accepted by a node");
         let sent = dispatch.sent().cloned().collect();
         Ok((dispatch.prepared, sent))
     }

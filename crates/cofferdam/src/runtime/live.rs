@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use alloy_primitives::Address;
 use cofferdam_core::{BlockRef, ChainId, Class, OrderKey, Record, Timestamp, order::Outcome};
 use cofferdam_engine::Input;
 use cofferdam_observe::rpc::{RpcReader, RpcSource, RpcStates, Start};
@@ -132,17 +133,22 @@ impl Live {
         let actions = self.shell.engine().plan().actions.clone();
         care::rehearse(&mut care, self.hands.clone(), actions, chain, out.clone());
         let desk = self.desk(chain);
+        // Whatever an attack is, it calls what is protected.
+        watch.states.pin(self.protected(chain));
         self.board.work(chain, desk.tally().clone());
         let mut lane = Lane { head, source: JoinSet::new(), _care: care, watch, desk };
         lane.start(lane.watch.start.clone(), out);
         self.lanes.insert(chain, lane);
     }
 
+    fn protected(&self, chain: ChainId) -> impl Iterator<Item = Address> {
+        self.shell.engine().plan().entities.iter().flat_map(move |it| it.addresses(chain))
+    }
+
     fn desk(&self, chain: ChainId) -> Arc<Desk> {
         let engine = self.shell.engine();
         let plan = engine.plan();
-        let protected = plan.entities.iter().flat_map(|it| it.addresses(chain));
-        let watched = Watched::new(protected, engine.watched_accounts(chain));
+        let watched = Watched::new(self.protected(chain), engine.watched_accounts(chain));
         let config = plan.chains.iter().find(|it| it.id == chain);
         let (block_ms, budget_ms) =
             config.map_or((0, 0), |it| (it.block_time.0, it.simulation_per_hour.0));

@@ -12,7 +12,7 @@ use cofferdam_core::{
     BlockEnv, BlockRef, Observation, Tx,
     ports::{StateError, StateSource},
 };
-use cofferdam_sim::{SimError, Surroundings};
+use cofferdam_sim::{After, SimError, Surroundings};
 use tokio::sync::Notify;
 
 use super::{
@@ -59,8 +59,8 @@ pub(crate) enum Step {
 #[derive(Debug)]
 pub(crate) struct Sight {
     pub(crate) observation: Observation,
-    /// The transactions as they would stand in a block; earlier failures are not among them.
-    pub(crate) txs: Vec<Tx>,
+    /// The state that the transactions would leave; earlier failures are not among them.
+    pub(crate) after: After,
     pub(crate) ground: Ground,
     /// Whether it should be looked at elsewhere if it is harmless here.
     pub(crate) repeat: bool,
@@ -181,8 +181,9 @@ impl Desk {
         });
         match simulate_pending(&txs, &ground)? {
             Looked::NotNow(why) => Ok(self.not_now(job, why)),
-            Looked::Seen { observation, asked } => {
-                Ok(Step::Seen(Box::new(self.seen(job, *observation, asked, txs, ground))))
+            Looked::Seen { observation, asked, after } => {
+                let (observation, repeat) = self.seen(job, *observation, asked);
+                Ok(Step::Seen(Box::new(Sight { observation, after, ground, repeat })))
             }
         }
     }
@@ -248,18 +249,18 @@ impl Desk {
         Step::Done
     }
 
+    /// Remembers what was seen. Gives the observation, earlier failures first, and whether it should be
+    /// looked at elsewhere if it is harmless here.
     fn seen(
         &self,
         job: &Job,
         mut observation: Observation,
         asked: Surroundings,
-        txs: Vec<Tx>,
-        ground: Ground,
-    ) -> Sight {
+    ) -> (Observation, bool) {
         let gas: u64 = observation.txs.iter().map(|it| it.gas_used).fold(0, u64::saturating_add);
         let repeat = job.purpose != Purpose::Elsewhere && worth_repeating(asked, gas);
         let Some(last) = observation.txs.last() else {
-            return Sight { observation, txs, ground, repeat };
+            return (observation, repeat);
         };
         let touched = last.frames.iter().any(|it| self.watched.has(it.to));
         let failed = !last.succeeded;
@@ -283,7 +284,7 @@ impl Desk {
             inner.warm.keep(job);
         }
         drop(inner);
-        Sight { observation, txs, ground, repeat }
+        (observation, repeat)
     }
 
     /// What was harmless in the next block is looked at elsewhere.

@@ -33,7 +33,7 @@ use cofferdam_core::{
     ports::{StateError, StateSource},
     read::{Readings, StateRead},
 };
-use cofferdam_sim::{SimError, Surroundings, simulate_run};
+use cofferdam_sim::{After, SimError, Surroundings, read_around, simulate_run};
 
 use super::retrace::unavailable;
 pub use context::Ground;
@@ -54,6 +54,8 @@ pub enum Looked {
         observation: Box<Observation>,
         /// What their code asked about the block and the price.
         asked: Surroundings,
+        /// The state that they would leave.
+        after: After,
     },
     /// It is no evidence of anything.
     NotNow(NotNow),
@@ -89,7 +91,7 @@ fn simulate_on(txs: &[Tx], ground: &Ground) -> Result<Looked, SimError> {
     if let Some(why) = hindrance(txs, &ground.env, &*ground.state)? {
         return Ok(Looked::NotNow(why));
     }
-    let run = match simulate_run(txs, &[], ground.on(&ground.rules())) {
+    let run = match simulate_run(txs, ground.on(&ground.rules())) {
         Ok(it) => it,
         Err(SimError::InvalidTx { .. }) => return Ok(Looked::NotNow(NotNow::Invalid)),
         Err(error) => return Err(error),
@@ -106,24 +108,22 @@ fn simulate_on(txs: &[Tx], ground: &Ground) -> Result<Looked, SimError> {
         readings: Readings::default(),
     };
     observation.decode_facts();
-    Ok(Looked::Seen { observation: Box::new(observation), asked: run.asked })
+    Ok(Looked::Seen { observation: Box::new(observation), asked: run.asked, after: run.after })
 }
 
-/// Answers `wanted` before the first and after the last of `txs`.
+/// Answers `wanted` before the transactions that were simulated on `ground` and `after` them.
 ///
 /// # Errors
 /// If the state source failed.
 pub fn read_pending(
-    txs: &[Tx],
+    after: &After,
     wanted: &[StateRead],
     ground: &Ground,
 ) -> Result<Readings, SimError> {
     if wanted.is_empty() {
         return Ok(Readings::default());
     }
-    foresee(txs, ground, |ground| {
-        simulate_run(txs, wanted, ground.on(&ground.rules())).map(|it| it.readings)
-    })
+    foresee(&[], ground, |ground| read_around(after, wanted, ground.on(&ground.rules())))
 }
 
 /// Works on what is known, fetches what was missing, and works again until nothing is. What comes of a

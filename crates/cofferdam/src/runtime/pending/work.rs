@@ -87,7 +87,14 @@ enum Told {
     Nobody,
 }
 
+/// How far a pending transaction has come, for whoever asks what a reaction spends its time on.
+fn mark(job: &Job, step: &str) {
+    let us = job.seen.elapsed().as_micros();
+    tracing::trace!(target: "reaction", tx = %job.tx.hash, us, step);
+}
+
 async fn one(mut job: Job, bench: &Bench) -> Result<Told, String> {
+    mark(&job, "its turn");
     let Some(tip) = bench.head.borrow().clone() else { return Ok(Told::All) };
     let state = (bench.states)(tip.block);
     let desk = bench.desk.clone();
@@ -100,15 +107,18 @@ async fn one(mut job: Job, bench: &Bench) -> Result<Told, String> {
         Step::Done => return Ok(Told::All),
         Step::Seen(it) => *it,
     };
-    let Sight { observation, txs, ground, repeat } = sight;
+    mark(&job, "simulated");
+    let Sight { observation, after, ground, repeat } = sight;
     let Some((mut observation, wanted)) = ask(observation, &bench.out).await else {
         return Ok(Told::Nobody);
     };
+    mark(&job, "questions known");
     let context = ground.context().map(str::to_owned);
     if !wanted.is_empty() {
         let desk = bench.desk.clone();
-        observation.readings = blocking(move || read(&desk, &txs, &wanted, &ground)).await??;
+        observation.readings = blocking(move || read(&desk, &after, &wanted, &ground)).await??;
     }
+    mark(&job, "questions answered");
     if moved(&observation.block, bench) {
         return Ok(Told::Moved);
     }
@@ -117,7 +127,9 @@ async fn one(mut job: Job, bench: &Bench) -> Result<Told, String> {
     if bench.out.send(fed).await.is_err() {
         return Ok(Told::Nobody);
     }
-    match harmful.await {
+    let harmful = harmful.await;
+    mark(&job, "decided and recorded");
+    match harmful {
         Ok(false) if repeat => bench.desk.elsewhere(job),
         Ok(_) => {}
         // The engine had another head by then.
@@ -128,12 +140,12 @@ async fn one(mut job: Job, bench: &Bench) -> Result<Told, String> {
 
 fn read(
     desk: &Desk,
-    txs: &[cofferdam_core::Tx],
+    after: &cofferdam_sim::After,
     wanted: &[StateRead],
     ground: &super::Ground,
 ) -> Result<cofferdam_core::read::Readings, String> {
     let began = std::time::Instant::now();
-    let readings = read_pending(txs, wanted, ground);
+    let readings = read_pending(after, wanted, ground);
     desk.tally().spend(began);
     readings.map_err(|it| chain_of(&it))
 }
