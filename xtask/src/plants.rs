@@ -100,10 +100,11 @@ impl Drop for Copy {
     }
 }
 
-/// One build folder for all plants: only what a patch touches is built again.
+/// One build folder for all plants: only what a patch touches is built again. Not the tree's own: cargo
+/// takes a crate at another path for the same one, and would run a planted bug in its place.
 fn target() -> PathBuf {
     let own = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    own.unwrap_or_else(|| root().join("target"))
+    own.unwrap_or_else(|| root().join("target")).join("plants")
 }
 
 fn git(folder: &Path, args: &[&str]) -> Result<Vec<u8>, Vec<String>> {
