@@ -22,6 +22,7 @@ mod restore;
 pub mod schedule;
 mod state;
 mod step;
+mod ties;
 
 use std::collections::{BTreeMap, BTreeSet};
 
