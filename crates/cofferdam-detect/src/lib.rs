@@ -26,6 +26,7 @@ mod flows;
 mod governance;
 mod guarded;
 mod index;
+mod limit;
 mod loss;
 mod losses;
 mod names;

@@ -13,6 +13,7 @@
 //! record is being written.
 
 mod apply;
+mod backings;
 mod bridges;
 mod grounds;
 mod holdings;
@@ -37,7 +38,7 @@ use cofferdam_core::{
 use cofferdam_decide::Tables;
 use cofferdam_detect::{
     BuildError, RuleSet,
-    bridge::{self, Route},
+    bridge::{self, Backing, Route},
 };
 
 pub use limits::Limits;
@@ -234,6 +235,8 @@ pub struct Engine {
     rules: BTreeMap<ChainId, RuleSet>,
     /// The directions of the plan's bridges.
     routes: Vec<Route>,
+    /// What the plan's bridges issue against what they lock.
+    backings: Vec<Backing>,
     /// Solved from the plan when it was loaded.
     tables: Tables,
     state: State,
@@ -272,6 +275,7 @@ impl Engine {
         }
         Ok(Self {
             routes: bridge::routes(&plan)?,
+            backings: bridge::backings(&plan)?,
             tables: Tables::of(&plan.decision),
             plan,
             limits,

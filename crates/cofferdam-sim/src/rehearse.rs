@@ -4,18 +4,20 @@
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, U256, hex};
 use cofferdam_core::{
     Tx, decode,
     evidence::Tracing,
     read::{Answer, REHEARSED_CALLS_MAX, Reading, Rehearsal, Rehearsed, StateRead},
     tx::{BalanceChange, CodeChange, Frame, StateDiff, StorageChange},
 };
+use revm::bytecode::Bytecode;
 
 use crate::{
     SimError,
     execute::fill,
     machine::{Leniency, Machine, NotRun, Watch},
+    overlay::Unavailable,
     simulate::{CALL, READ_GAS_MAX, answers},
 };
 
@@ -62,7 +64,12 @@ fn run<'a, I: Watch<'a>>(machine: &mut Machine<'a, I>, it: &Rehearsal) -> Result
             gas_limit,
             ..Tx::default()
         };
-        let mut ran = match machine.run(&tx) {
+        let (tx, own) = if call.delegated { delegated(machine, tx, call.to)? } else { (tx, None) };
+        let ran = machine.run(&tx);
+        if let Some(own) = own {
+            machine.overlay().replace_code(it.from, own).map_err(unavailable)?;
+        }
+        let mut ran = match ran {
             Ok(ran) => ran,
             Err(NotRun::Invalid { missing, .. }) if missing.is_empty() => {
                 return Ok(Answer::Reverted);
@@ -86,6 +93,29 @@ fn run<'a, I: Watch<'a>>(machine: &mut Machine<'a, I>, it: &Rehearsal) -> Result
     let pairs = before.into_iter().zip(after).map(|(before, after)| Reading { before, after });
     let readings = it.reads.iter().cloned().zip(pairs).collect();
     Ok(Answer::Rehearsed(Box::new(Rehearsed { tx: whole, readings })))
+}
+
+/// `tx` as a call of its sender to himself, whose code is now one that passes everything on to the code of `to` by
+/// DELEGATECALL; and the code that was there.
+fn delegated<'a, I: Watch<'a>>(
+    machine: &mut Machine<'a, I>,
+    tx: Tx,
+    to: Address,
+) -> Result<(Tx, Option<Bytecode>), SimError> {
+    // CALLDATACOPY all of it; DELEGATECALL `to` with it; RETURNDATACOPY; RETURN or REVERT with that.
+    let code = [
+        &hex!("36600060003760006000366000")[..],
+        &[0x73],
+        to.as_slice(),
+        &hex!("5af43d600060003e6031573d6000fd5b3d6000f3"),
+    ];
+    let code = Bytecode::new_legacy(code.concat().into());
+    let own = machine.overlay().replace_code(tx.from, code).map_err(unavailable)?;
+    Ok((Tx { to: Some(tx.from), ..tx }, Some(own)))
+}
+
+fn unavailable(it: Unavailable) -> SimError {
+    SimError::Unavailable(it.0)
 }
 
 /// Adds what the next call did.

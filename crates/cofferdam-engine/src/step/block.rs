@@ -15,6 +15,7 @@ use super::{
 use crate::{
     ChainView, Effect, Fetched,
     apply::closed,
+    backings,
     holdings::{self, HOLDINGS_KEY},
     ties,
 };
@@ -72,6 +73,7 @@ impl Step<'_> {
         memos.extend(self.shape_notes(&observation, &evaluation.findings));
         let view = self.engine.state.chains.get(&block.chain.0);
         memos.extend(ties::notes(&self.engine.plan, view, &observation));
+        memos.extend(backings::notes(&self.engine.backings, view, &observation));
         if let Some(view) = self.engine.state.chains.get(&block.chain.0) {
             memos.retain(|(key, memo)| view.memos.get(key) != Some(memo));
         }
