@@ -196,10 +196,9 @@ impl Backing {
         let most = covered.saturating_add(
             covered.saturating_mul(U512::from(self.tolerance)) / U512::from(ONE),
         );
+        let over: U256 = U512::from(issued).saturating_sub(most).saturating_to();
         // What the smaller unit cannot express is nothing.
-        let over = U512::from(issued).checked_sub(most.saturating_add(U512::from(1u8)))?;
-        let over: U256 = over.saturating_to();
-        if over.is_zero() {
+        if over <= U256::ONE {
             return None;
         }
         let lacking: U256 = scaled(over, -self.shift).saturating_to();
