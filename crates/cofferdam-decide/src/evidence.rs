@@ -75,7 +75,8 @@ pub(crate) fn believe(case: &Case<'_>) -> Belief {
             name: "posterior, proved".into(),
             value: Quantity::Probability(Probability(proved.live)),
             interval: None,
-            source: "by the lower bounds of the evidence card: what may act without a person".into(),
+            source: "by the lower bounds of the evidence card: what may act without a person"
+                .into(),
         });
     }
     Belief { live: Probability(middle.live), proved: Probability(proved.live), terms }

@@ -68,9 +68,8 @@ pub(crate) fn weigh(case: &Case<'_>, action: &Action, outlook: &Outlook) -> Weig
         let proved = outlook.proved;
         let sure = proved >= threshold
             && cofferdam_risk::net_benefit_micro_usd(proved.0, cost.0, saves.0) > 0;
-        let doubt = (!sure).then(|| {
-            format!("the counts behind its evidence prove a posterior of {proved} only")
-        });
+        let doubt = (!sure)
+            .then(|| format!("the counts behind its evidence prove a posterior of {proved} only"));
         let Passage { verdict, because } = gate::gate(case, action, live, (range.1, doubt));
         remarks.extend(because.map(|it| format!("{} is only proposed: {it}", action.id)));
         verdict

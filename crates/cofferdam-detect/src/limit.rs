@@ -88,7 +88,10 @@ impl Limits {
             let id = Finding::id_of(cx.observation.block.chain, &finding.rule, place, subject);
             out.push(Finding {
                 id,
-                summary: format!("{} left within a day, the limit learned is {}", it.left, it.limit),
+                summary: format!(
+                    "{} left within a day, the limit learned is {}",
+                    it.left, it.limit
+                ),
                 evidence: vec![
                     Evidence::new("left within a day, net", it.left),
                     Evidence::new("limit", it.limit),
@@ -195,7 +198,8 @@ mod tests {
     #[test]
     fn a_fifth_more_than_the_most_of_a_month_is_told_once_until_it_grows() {
         let mut it = usual();
-        let note = |it: &mut Limits, usd| it.note("vault", (hours(24 * 20 + 21), Usd::whole(usd)), TERMS);
+        let note =
+            |it: &mut Limits, usd| it.note("vault", (hours(24 * 20 + 21), Usd::whole(usd)), TERMS);
         assert_eq!(note(&mut it, 1_100), None);
         let told = note(&mut it, 400).expect("unusual");
         // On the first day nothing had come back yet; on later ones a rolling day held 1,000 less 900.
@@ -235,9 +239,20 @@ mod tests {
                 time + 3_600
             );
         }
-        let high = "91 high outflow 0xaa $0.00: $90,000 left within a day, the limit learned is $60,000\n";
-        check("outflow", "learn-days = 30\nrecipients = [\"eip155:1:0x00000000000000000000000000000000000000ee\"]", &blocks.replace("block 9 ", "block 91 ").replace("block 911", "block 92"), expect![high]);
-        check("outflow", "recipients = [\"eip155:1:0x00000000000000000000000000000000000000ee\"]", &blocks, expect![[""]]);
+        let high =
+            "91 high outflow 0xaa $0.00: $90,000 left within a day, the limit learned is $60,000\n";
+        check(
+            "outflow",
+            "learn-days = 30\nrecipients = [\"eip155:1:0x00000000000000000000000000000000000000ee\"]",
+            &blocks.replace("block 9 ", "block 91 ").replace("block 911", "block 92"),
+            expect![high],
+        );
+        check(
+            "outflow",
+            "recipients = [\"eip155:1:0x00000000000000000000000000000000000000ee\"]",
+            &blocks,
+            expect![[""]],
+        );
     }
 
     proptest! {

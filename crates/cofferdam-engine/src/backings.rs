@@ -42,7 +42,8 @@ pub(crate) fn notes(
             let last = known.last().map(|it| it.1.amount);
             let mut note = |since: Timestamp, amount| {
                 // Sorted by time, then height.
-                let key = format!("{}{:016x}/{:016x}", prefix(backing, side), since.0, block.number);
+                let key =
+                    format!("{}{:016x}/{:016x}", prefix(backing, side), since.0, block.number);
                 if let Ok(memo) = serde_json::to_value(Level { amount, since, block }) {
                     memos.push((key, memo));
                 }

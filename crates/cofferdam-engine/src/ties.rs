@@ -45,8 +45,7 @@ pub(crate) fn notes(
     let mut notes = Notes { view, time: observation.block.time.0, memos: BTreeMap::new() };
     notes.forget();
     let chain = observation.block.chain;
-    let ours: BTreeSet<Address> =
-        plan.entities.iter().flat_map(|it| it.addresses(chain)).collect();
+    let ours: BTreeSet<Address> = plan.entities.iter().flat_map(|it| it.addresses(chain)).collect();
     let most = notes.memos.len() + NOTES_PER_BLOCK_MAX;
     for tx in observation.txs.iter().filter(|it| it.succeeded && !is_service(it)) {
         if notes.memos.len() >= most {
@@ -145,7 +144,8 @@ impl Notes<'_> {
     fn funded(&mut self, tx: &Tx, ours: &BTreeSet<Address>) {
         let Some(to) = tx.to.filter(|it| *it != tx.from && !ours.contains(it)) else { return };
         let plain = tx.input.is_empty() && !tx.value.is_zero() && tx.tracing.is_evidence();
-        let first = |it: &cofferdam_core::tx::BalanceChange| it.address == to && it.before.is_zero();
+        let first =
+            |it: &cofferdam_core::tx::BalanceChange| it.address == to && it.before.is_zero();
         if plain && tx.diff.balances.iter().any(first) {
             self.tie(to, &[tx.from]);
         }
@@ -165,8 +165,7 @@ impl Notes<'_> {
             false => 0,
         };
         let gone = dates().enumerate().take_while(|(at, it)| *at < over || **it < oldest);
-        let gone: Vec<String> =
-            gone.take(FORGOTTEN_PER_BLOCK_MAX).map(|it| it.1.clone()).collect();
+        let gone: Vec<String> = gone.take(FORGOTTEN_PER_BLOCK_MAX).map(|it| it.1.clone()).collect();
         for date in gone {
             let rest = date.strip_prefix(&prefix).and_then(|it| it.split_once('/'));
             if let Some((_, rest)) = rest {
@@ -279,7 +278,12 @@ mod tests {
         let [a, b, c, d] = [0xc1, 0xc2, 0xc3, 0xc4].map(Address::repeat_byte);
         let state = after(&[block(
             1,
-            vec![deployed(ONE, a, 300), deployed(TWO, b, 300), deployed(ONE, c, 45), deployed(TWO, d, 45)],
+            vec![
+                deployed(ONE, a, 300),
+                deployed(TWO, b, 300),
+                deployed(ONE, c, 45),
+                deployed(TWO, d, 45),
+            ],
         )]);
         assert_eq!(tied(&state, b), [a, ONE, TWO]);
         assert_eq!(tied(&state, d), [TWO]);

@@ -117,7 +117,8 @@ fn a_card_that_claims_more_than_its_counts_is_told() {
     let mut card = fit(&scores(30, 40), &options()).expect("a card").card;
     for table in &mut card.tables {
         for bin in &mut table.bins {
-            (bin.low, bin.llr, bin.high) = (bin.llr, bin.llr + 1_000, bin.high.max(bin.llr + 1_000));
+            (bin.low, bin.llr, bin.high) =
+                (bin.llr, bin.llr + 1_000, bin.high.max(bin.llr + 1_000));
         }
     }
     assert_eq!(card.faults(), Vec::<String>::new(), "it looks complete");

@@ -38,9 +38,9 @@ pub fn bin_ratios(
             return Err(RiskError::TooFew { name, got: 0, want: 1 });
         }
     }
-    let counted = bins.iter().fold((0u64, 0u64), |sum, it| {
-        (sum.0.saturating_add(it.0), sum.1.saturating_add(it.1))
-    });
+    let counted = bins
+        .iter()
+        .fold((0u64, 0u64), |sum, it| (sum.0.saturating_add(it.0), sum.1.saturating_add(it.1)));
     if counted.0 > attacks || counted.1 > clean {
         return Err(RiskError::OutOfDomain {
             name: "windows in bins",

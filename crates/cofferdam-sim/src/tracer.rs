@@ -56,7 +56,8 @@ impl Tracer {
     pub(crate) fn take(&mut self) -> Trace {
         let mut it = std::mem::take(self);
         let stale = it.stale.take();
-        let mut trace = Trace { frames: it.frames, truncated: it.truncated, asked: it.asked, stale };
+        let mut trace =
+            Trace { frames: it.frames, truncated: it.truncated, asked: it.asked, stale };
         for index in 0..trace.frames.len() {
             let parent = trace.frames.get(index).and_then(|it| it.parent);
             let parent = parent.and_then(|it| trace.frames.get(it as usize));

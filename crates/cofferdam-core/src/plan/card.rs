@@ -225,7 +225,10 @@ impl EvidenceCard {
         need(said(&self.owner), "`owner` is missing");
         need(is_day(&self.expires), "`expires` is no day");
         if self.basis == Basis::Expert {
-            need(self.tables.is_empty(), "judgement has no tables: `basis` is `measured` with them");
+            need(
+                self.tables.is_empty(),
+                "judgement has no tables: `basis` is `measured` with them",
+            );
             need(self.calibration.is_empty(), "judgement cannot be calibrated");
             return faults;
         }
@@ -274,11 +277,8 @@ impl EvidenceCard {
 
     fn calibration_faults(&self) -> Vec<String> {
         let fine = |it: &Knot| it.evidence > 0 && it.low <= it.llr && it.llr <= it.high;
-        let rises = |it: &[Knot]| {
-            matches!(it, [a, b] if a.evidence < b.evidence && a.llr <= b.llr && a.low <= b.low && a.high <= b.high)
-        };
-        let ordered =
-            self.calibration.iter().all(fine) && self.calibration.windows(2).all(rises);
+        let rises = |it: &[Knot]| matches!(it, [a, b] if a.evidence < b.evidence && a.llr <= b.llr && a.low <= b.low && a.high <= b.high);
+        let ordered = self.calibration.iter().all(fine) && self.calibration.windows(2).all(rises);
         if ordered { vec![] } else { vec!["`calibration` does not rise".to_owned()] }
     }
 

@@ -64,9 +64,13 @@ fn a_score_weighs_what_its_bin_says_at_the_weight_of_its_detector() {
 #[test]
 fn calibration_is_a_line_between_its_knots_and_flat_beyond() {
     let card = EvidenceCard::parse(CARD).expect("a card");
-    for (evidence, point, low) in
-        [(-500, -500, -500), (0, 0, 0), (2_000, 1_500, 1_000), (6_000, 4_000, 2_250), (20_000, 5_000, 2_500)]
-    {
+    for (evidence, point, low) in [
+        (-500, -500, -500),
+        (0, 0, 0),
+        (2_000, 1_500, 1_000),
+        (6_000, 4_000, 2_250),
+        (20_000, 5_000, 2_500),
+    ] {
         assert_eq!(card.calibrated(evidence, Bound::Point), point, "{evidence}");
         assert_eq!(card.calibrated(evidence, Bound::Low), low, "{evidence}");
     }

@@ -193,9 +193,8 @@ impl Backing {
     /// while, and the last block that changed either.
     pub fn judge(&self, locked: U256, issued: U256, changed: BlockRef) -> Option<Finding> {
         let covered = scaled(locked, self.shift);
-        let most = covered.saturating_add(
-            covered.saturating_mul(U512::from(self.tolerance)) / U512::from(ONE),
-        );
+        let most = covered
+            .saturating_add(covered.saturating_mul(U512::from(self.tolerance)) / U512::from(ONE));
         let over: U256 = U512::from(issued).saturating_sub(most).saturating_to();
         // What the smaller unit cannot express is nothing.
         if over <= U256::ONE {
@@ -205,7 +204,8 @@ impl Backing {
         let value = self.price.map(|(decimals, price)| Usd::of(lacking, decimals, price));
         let loss = value.unwrap_or_default().min(VALUE_MAX);
         let severity = if loss >= self.critical { Severity::Critical } else { Severity::High };
-        let share = ppm(over, issued).map_or(String::new(), |it| format!(", {} of it", percent(it)));
+        let share =
+            ppm(over, issued).map_or(String::new(), |it| format!(", {} of it", percent(it)));
         let place = keccak256([self.id.as_bytes(), changed.hash.as_slice()].concat());
         Some(Finding {
             id: Finding::id_of(changed.chain, &self.rule, place, self.subject),
@@ -230,7 +230,6 @@ impl Backing {
             ],
         })
     }
-
 }
 
 /// `amount` in units with so many more decimals, rounded down.

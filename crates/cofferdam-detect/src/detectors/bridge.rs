@@ -47,7 +47,8 @@ impl Bridge {
             return Err(BuildError::Unusable {
                 rule: cx.rule.id.clone(),
                 what: "it has neither `routes` nor `backing`".into(),
-                hint: "name the events of its messages, or what it issues against what it locks".into(),
+                hint: "name the events of its messages, or what it issues against what it locks"
+                    .into(),
             });
         }
         Ok(Self { voice, wards: Wards::new(cx), owner, chain: cx.chain, routes, backings })

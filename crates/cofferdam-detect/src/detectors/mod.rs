@@ -100,8 +100,8 @@ mod tests {
 
     #[test]
     fn every_reference_page_is_complete_and_names_incidents() {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../docs/reference/detectors");
+        let folder =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/detectors");
         let mut pages = Vec::new();
         for it in std::fs::read_dir(&folder).expect("the reference pages") {
             let path = it.expect("a page").path();
@@ -111,7 +111,8 @@ mod tests {
             for (heading, body) in HEADINGS.iter().zip(sections) {
                 assert!(!body.is_empty(), "{name}: nothing under `{heading}`");
             }
-            let year = |it: &&str| it.len() >= 4 && it[..4].parse::<u16>().is_ok_and(|it| it > 2015);
+            let year =
+                |it: &&str| it.len() >= 4 && it[..4].parse::<u16>().is_ok_and(|it| it > 2015);
             let [.., incidents] = sections;
             let named = incidents.split(|it: char| !it.is_ascii_digit()).any(|it| year(&it));
             assert!(named, "{name}: no incident with its year in `{incidents}`");

@@ -161,7 +161,8 @@ impl UnbackedMint {
                 let read = reads::holding(asset.token, account);
                 let (before, after) = reads::pair(cx, &read).both()?;
                 let legs = cx.observation.txs.iter();
-                let legs = legs.filter_map(|tx| flows::gained(ward, tx, &[account]).get(at).copied());
+                let legs =
+                    legs.filter_map(|tx| flows::gained(ward, tx, &[account]).get(at).copied());
                 let (paid_in, paid_out) = legs.fold((U256::ZERO, U256::ZERO), |sum, it| {
                     (sum.0.saturating_add(it.paid_in), sum.1.saturating_add(it.paid_out))
                 });
@@ -266,7 +267,8 @@ mod tests {
     }
 
     #[test]
-    fn a_balance_that_grows_without_a_mint_is_critical_and_one_that_is_explained_or_indexed_silent() {
+    fn a_balance_that_grows_without_a_mint_is_critical_and_one_that_is_explained_or_indexed_silent()
+    {
         for (held, found) in [("90000e18", true), ("70e18", false), ("5e18", false), ("?", false)] {
             let blocks = format!(
                 "

@@ -382,11 +382,20 @@ pub(crate) mod tests {
         assert_eq!((calls[0].to, calls[0].delegated), (spell, true));
         assert_eq!(calls[0].data, Bytes::copy_from_slice(&keccak256("execute()")[..4]));
 
-        let input = encode(&[word(0xaa), word(0x7a6), Value::Bytes(hex!("61461954").to_vec()), word(5_000)]);
+        let input = encode(&[
+            word(0xaa),
+            word(0x7a6),
+            Value::Bytes(hex!("61461954").to_vec()),
+            word(5_000),
+        ]);
         let note = |signature: &str| {
             let selector = &keccak256(signature)[..4];
             let fax = [selector, &input].concat();
-            let mut it = log("", &[U256::from(0xee), U256::from(0xaa), U256::ZERO], encode(&[word(0), Value::Bytes(fax)]));
+            let mut it = log(
+                "",
+                &[U256::from(0xee), U256::from(0xaa), U256::ZERO],
+                encode(&[word(0), Value::Bytes(fax)]),
+            );
             let mut topics = it.data.topics().to_vec();
             topics[0] = super::note_topic(signature);
             it.data = alloy_primitives::LogData::new_unchecked(topics, it.data.data.clone());

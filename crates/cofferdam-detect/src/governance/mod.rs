@@ -9,5 +9,5 @@ pub(crate) mod tests;
 
 pub(crate) use events::{Event, Events};
 pub(crate) use payload::{Payload, judges, worst};
-pub(crate) use settings::{Governor, Settings};
 pub(crate) use seen::{Proposal, Seen};
+pub(crate) use settings::{Governor, Settings};

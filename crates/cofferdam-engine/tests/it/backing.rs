@@ -77,7 +77,8 @@ impl Run {
         let block = BlockRef { chain, number, hash, parent, time };
         let (read, touched, unit) = match chain {
             MAIN => {
-                let data = [&hex!("70a08231")[..], Address::with_last_byte(0xaa).into_word().as_slice()];
+                let data =
+                    [&hex!("70a08231")[..], Address::with_last_byte(0xaa).into_word().as_slice()];
                 let to = Address::with_last_byte(0x70);
                 (StateRead::Call { to, data: data.concat().into() }, 0xaa, 6)
             }
@@ -128,7 +129,11 @@ fn what_is_issued_past_every_message_is_found_once_both_chains_are_there() {
     run.block(SIDE, 1_000, Some(1_000_000));
     run.block(SIDE, 1_100, Some(1_200_000));
     run.block(SIDE, 1_200, None);
-    assert_eq!(run.found(), [], "the other chain has not been seen so far: it may have been locked");
+    assert_eq!(
+        run.found(),
+        [],
+        "the other chain has not been seen so far: it may have been locked"
+    );
     run.block(MAIN, 1_150, None);
     assert_eq!(run.found(), [], "not for long enough");
     run.block(MAIN, 1_165, None);

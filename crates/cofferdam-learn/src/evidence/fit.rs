@@ -316,9 +316,8 @@ fn calibrate(
         let (least, most) = venn_abers(&sums, &labels, score)?;
         let llr = worth(calibrated(score));
         let (low, high) = (worth(least).min(llr), worth(most).max(llr));
-        let before = knots.last().map_or((i32::MIN, i32::MIN, i32::MIN), |it| {
-            (it.llr, it.low, it.high)
-        });
+        let before =
+            knots.last().map_or((i32::MIN, i32::MIN, i32::MIN), |it| (it.llr, it.low, it.high));
         knots.push(Knot {
             evidence: sum,
             llr: millinats(llr).max(before.0),

@@ -26,7 +26,8 @@ pub(super) fn judge(
     later: &[Window],
     options: &CardOptions,
 ) -> Option<Judged> {
-    let expert = EvidenceCard { tables: vec![], calibration: vec![], stacked: false, ..card.clone() };
+    let expert =
+        EvidenceCard { tables: vec![], calibration: vec![], stacked: false, ..card.clone() };
     let billionths = |it: f64| libm::round(it * BILLION) as u64;
     let from = Timestamp::from_secs(later.first()?.time).to_string().chars().take(10).collect();
     Some(Judged {

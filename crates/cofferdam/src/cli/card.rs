@@ -83,7 +83,9 @@ pub(crate) fn llr(args: &LlrArgs, output: &Output) -> Result<ExitCode, CliError>
     };
     let Fitted { card, notes } = fit(&text, &options).map_err(|it| {
         let hint = match &it {
-            FitError::Rows(_) => "one JSON object a line: window, time, attack, detector, group, score",
+            FitError::Rows(_) => {
+                "one JSON object a line: window, time, attack, detector, group, score"
+            }
             FitError::Risk(_) => "both attacks and clean windows are needed",
             FitError::Incomplete(_) => "`cofferdam learn llr --help` names what a card needs",
         };

@@ -85,8 +85,7 @@ pub fn benign(data: &Path) -> Result<Vec<BlockLine>, ReplayError> {
         let found = watcher.see(block, &recorded.state, &after)?;
         let executed = Some(executed.difference.is_none());
         let number = row.number;
-        let line =
-            BlockLine { number, time, txs, protected, executed, ..BlockLine::default() };
+        let line = BlockLine { number, time, txs, protected, executed, ..BlockLine::default() };
         out.push(line.with(&found, watcher.orders()));
     }
     Ok(out)

@@ -40,15 +40,7 @@ fn speaks(it: &Seen) -> bool {
 }
 
 fn silent(window: String, time: u64, attack: bool) -> ScoreRow {
-    ScoreRow {
-        window,
-        time,
-        attack,
-        detector: None,
-        group: String::new(),
-        score: 0,
-        windows: 1,
-    }
+    ScoreRow { window, time, attack, detector: None, group: String::new(), score: 0, windows: 1 }
 }
 
 fn row(window: &ScoreRow, said: &Seen) -> ScoreRow {

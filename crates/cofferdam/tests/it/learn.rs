@@ -71,7 +71,8 @@ fn scores() -> String {
         out += &format!(
             "{{\"window\":\"theft-{at}\",\"time\":{time},\"attack\":true,\"detector\":\"outflow\",\"group\":\"value\",\"score\":19000}}\n"
         );
-        out += &format!("{{\"window\":\"{at}\",\"time\":{time},\"attack\":false,\"windows\":40}}\n");
+        out +=
+            &format!("{{\"window\":\"{at}\",\"time\":{time},\"attack\":false,\"windows\":40}}\n");
         if at % 12 == 0 {
             out += &format!(
                 "{{\"window\":\"{at}/x\",\"time\":{time},\"attack\":false,\"detector\":\"outflow\",\"group\":\"value\",\"score\":9000}}\n"
@@ -95,11 +96,29 @@ fn a_card_is_fitted_to_scores_and_a_plan_with_a_worse_one_is_refused() {
     let (scores, card) = (path("scores.jsonl"), path("evidence.toml"));
     let (scores, card) = (scores.to_str().expect("a name"), card.to_str().expect("a name"));
     let fitted = run(&[
-        "learn", "llr", "--scores", scores, "--out", card, "--owner", "tests", "--purpose", "a test",
-        "--label-policy", "made up", "--source", "made up|2026-11-26|ours", "--expires", "2999-12-31",
+        "learn",
+        "llr",
+        "--scores",
+        scores,
+        "--out",
+        card,
+        "--owner",
+        "tests",
+        "--purpose",
+        "a test",
+        "--label-policy",
+        "made up",
+        "--source",
+        "made up|2026-11-26|ours",
+        "--expires",
+        "2999-12-31",
     ]);
     assert!(fitted.0, "{}", fitted.2);
-    assert!(fitted.1.contains("17 attacks and 682 clean windows fitted, 8 later attacks"), "{}", fitted.1);
+    assert!(
+        fitted.1.contains("17 attacks and 682 clean windows fitted, 8 later attacks"),
+        "{}",
+        fitted.1
+    );
 
     let plan = format!("{PLAN}\n[decision]\nevidence = \"evidence.toml\"\n");
     std::fs::write(path("plan.toml"), plan).expect("a file");
