@@ -296,7 +296,7 @@ fn calibration_term(findings: &[Weighed<'_>], readings: [Reading<'_>; 3]) -> Opt
     readings[0].card.filter(|it| !it.calibration.is_empty())?;
     let groups = by_group(findings);
     let [plain, low, high] = readings.map(|reading| {
-        let sum = |by: Reading<'_>| {
+        let sum = |by: Reading<'_>| -> i64 {
             groups.values().map(|it| i64::from(by.group(it.values().copied()))).sum()
         };
         let point = sum(Reading { bound: Bound::Point, ..reading });

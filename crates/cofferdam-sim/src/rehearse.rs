@@ -21,6 +21,11 @@ use crate::{
     simulate::{CALL, READ_GAS_MAX, answers},
 };
 
+/// CALLDATACOPY of all of it, and DELEGATECALL with it, up to the address that follows.
+const PASS_ON: [u8; 14] = hex!("3660006000376000600036600073");
+/// The rest of the call, RETURNDATACOPY, and RETURN or REVERT with that.
+const AND_BACK: [u8; 20] = hex!("5af43d600060003e6031573d6000fd5b3d6000f3");
+
 /// Answers a rehearsal on top of what `machine` committed.
 pub(crate) fn rehearse<'a, I: Watch<'a>>(
     machine: &mut Machine<'a, I>,
@@ -65,11 +70,7 @@ fn run<'a, I: Watch<'a>>(machine: &mut Machine<'a, I>, it: &Rehearsal) -> Result
             ..Tx::default()
         };
         let (tx, own) = if call.delegated { delegated(machine, tx, call.to)? } else { (tx, None) };
-        let ran = machine.run(&tx);
-        if let Some(own) = own {
-            machine.overlay().replace_code(it.from, own).map_err(unavailable)?;
-        }
-        let mut ran = match ran {
+        let mut ran = match machine.run(&tx) {
             Ok(ran) => ran,
             Err(NotRun::Invalid { missing, .. }) if missing.is_empty() => {
                 return Ok(Answer::Reverted);
@@ -86,6 +87,9 @@ fn run<'a, I: Watch<'a>>(machine: &mut Machine<'a, I>, it: &Rehearsal) -> Result
             return Ok(Answer::Reverted);
         }
         machine.commit(state, true);
+        if let Some(own) = own {
+            machine.overlay().replace_code(it.from, own).map_err(unavailable)?;
+        }
         join(&mut whole, filled);
     }
     whole.facts = decode::facts(&whole);
@@ -102,14 +106,8 @@ fn delegated<'a, I: Watch<'a>>(
     tx: Tx,
     to: Address,
 ) -> Result<(Tx, Option<Bytecode>), SimError> {
-    // CALLDATACOPY all of it; DELEGATECALL `to` with it; RETURNDATACOPY; RETURN or REVERT with that.
-    let code = [
-        &hex!("36600060003760006000366000")[..],
-        &[0x73],
-        to.as_slice(),
-        &hex!("5af43d600060003e6031573d6000fd5b3d6000f3"),
-    ];
-    let code = Bytecode::new_legacy(code.concat().into());
+    let code = [&PASS_ON[..], to.as_slice(), &AND_BACK[..]].concat();
+    let code = Bytecode::new_legacy(code.into());
     let own = machine.overlay().replace_code(tx.from, code).map_err(unavailable)?;
     Ok((Tx { to: Some(tx.from), ..tx }, Some(own)))
 }

@@ -167,7 +167,7 @@ fn what_is_remembered_goes_through_a_journal_and_comes_back() {
 fn a_payload_that_runs_as_the_executor_and_writes_its_storage_is_high() {
     let own = RULE.replace("votes =", "delegatecall = true, votes =");
     for (rule, address, high) in
-        [(own.as_str(), 0x61, true), (&own, 0x99, false), (RULE, 0x61, false)]
+        [(own.as_str(), 0x61, true), (own.as_str(), 0x99, false), (RULE, 0x61, false)]
     {
         let whole = plan(&format!("{VAULT}{rule}"));
         let mut rules = RuleSet::build(&whole, ChainId(1)).expect("the rule builds");

@@ -80,7 +80,7 @@ impl Run {
                 let data =
                     [&hex!("70a08231")[..], Address::with_last_byte(0xaa).into_word().as_slice()];
                 let to = Address::with_last_byte(0x70);
-                (StateRead::Call { to, data: data.concat().into() }, 0xaa, 6)
+                (StateRead::Call { to, data: data.into() }, 0xaa, 6)
             }
             _ => {
                 let (to, data) = (Address::with_last_byte(0x80), Bytes::from(hex!("18160ddd")));

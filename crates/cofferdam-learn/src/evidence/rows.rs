@@ -69,7 +69,7 @@ pub enum RowError {
         why: String,
     },
     /// More windows than are read.
-    #[error("there are more than {WINDOWS_MAX} windows")]
+    #[error("there are more than {max} windows", max = WINDOWS_MAX)]
     TooMany,
 }
 
