@@ -77,8 +77,8 @@ impl Run {
         let block = BlockRef { chain, number, hash, parent, time };
         let (read, touched, unit) = match chain {
             MAIN => {
-                let data =
-                    [&hex!("70a08231")[..], Address::with_last_byte(0xaa).into_word().as_slice()];
+                let holder = Address::with_last_byte(0xaa).into_word();
+                let data = [&hex!("70a08231")[..], holder.as_slice()].concat();
                 let to = Address::with_last_byte(0x70);
                 (StateRead::Call { to, data: data.into() }, 0xaa, 6)
             }
