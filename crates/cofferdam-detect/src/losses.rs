@@ -48,8 +48,8 @@ impl Losses {
     }
 
     /// What left each entity in `tx` beyond what came in, at plan prices and whoever was paid; negative if more came
-    /// in. By position.
-    pub(crate) fn net(&self, tx: &Tx) -> Vec<(usize, &Ward, Usd)> {
+    /// in.
+    pub(crate) fn net(&self, tx: &Tx) -> Vec<(&Ward, Usd)> {
         let flows = flows::flows(&self.wards, tx).into_iter();
         let net = flows.filter_map(|(position, flow)| {
             let ward = self.wards.at(position)?;

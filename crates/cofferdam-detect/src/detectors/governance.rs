@@ -7,6 +7,7 @@ use cofferdam_core::{
     read::{Answer, Rehearsal, StateRead},
     record::Memo,
 };
+use serde::Deserialize;
 
 use crate::{
     BuildCx, BuildError, Context, Detector, Entry, Interest, MemoError, Meta, Need, RuleSet,
