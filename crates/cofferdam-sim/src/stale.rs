@@ -25,6 +25,8 @@ pub(crate) struct Stale {
     open: Vec<Open>,
     /// What re-entries used: the earlier entry, and the frame that came back.
     used: HashMap<(Address, U256), (usize, usize)>,
+    /// The innermost of these earlier entries.
+    innermost: Option<usize>,
     writes: Vec<StaleWrite>,
 }
 
@@ -61,9 +63,10 @@ impl Stale {
     /// The innermost frame was closed.
     pub(crate) fn pop(&mut self) {
         self.open.pop();
-        if !self.used.is_empty() {
-            let open = self.open.len();
+        let open = self.open.len();
+        if self.innermost.is_some_and(|it| it >= open) {
             self.used.retain(|_, it| it.0 < open);
+            self.innermost = self.used.values().map(|it| it.0).max();
         }
     }
 
@@ -82,7 +85,8 @@ impl Stale {
                 if self.used.len() < ACCESSES_MAX
                     && let Some(slot) = slot()
                 {
-                    self.used.entry((now.storage, slot)).or_insert(inside);
+                    let kept = self.used.entry((now.storage, slot)).or_insert(inside);
+                    self.innermost = self.innermost.max(Some(kept.0));
                 }
             }
             None if writes && !self.used.is_empty() && self.writes.len() < WRITES_MAX => {
