@@ -239,8 +239,14 @@ mod tests {
             );
         }
         let known = "recipients = [\"eip155:1:0x00000000000000000000000000000000000000ee\"]";
-        let high = "81 high outflow 0xaa $0.00: $100,000 left within a day, the limit learned is $60,000\n";
-        check("outflow", &format!("learn-days = 30\n{known}"), &blocks, expect![high]);
+        check(
+            "outflow",
+            &format!("learn-days = 30\n{known}"),
+            &blocks,
+            expect![[r#"
+                81 high outflow 0xaa $0.00: $100,000 left within a day, the limit learned is $60,000
+            "#]],
+        );
         check("outflow", known, &blocks, expect![[""]]);
     }
 

@@ -148,10 +148,22 @@ mod tests {
                 call 0xec 0xab 0x05060708 depth 3
                 call 0xab 0xaa 0x0708090a depth 4";
         let block = |rest: &str| format!("block 1\ntx 0xee -> 0xec\n{calls}\n{rest}");
-        let high = "1 high reentrancy 0xab $0.00: entered again 1 times from within, and then what was used in between was written\n";
-        check("reentrancy", "", &block("stale 0xaa 7 outer 1 inner 4"), expect![high]);
-        let low = "1 low reentrancy 0xab $0.00: entered again 1 times from within\n";
-        check("reentrancy", "", &block("stale 0xaa 7 outer 0 inner 1"), expect![low]);
+        check(
+            "reentrancy",
+            "",
+            &block("stale 0xaa 7 outer 1 inner 4"),
+            expect![[r#"
+                1 high reentrancy 0xab $0.00: entered again 1 times from within, and then what was used in between was written
+            "#]],
+        );
+        check(
+            "reentrancy",
+            "",
+            &block("stale 0xaa 7 outer 0 inner 1"),
+            expect![[r#"
+                1 low reentrancy 0xab $0.00: entered again 1 times from within
+            "#]],
+        );
     }
 
     #[test]
