@@ -60,6 +60,9 @@ pub struct RehearsedCall {
     pub value: U256,
     /// The calldata.
     pub data: Bytes,
+    /// Whether the code of `to` runs as the caller's own (DELEGATECALL).
+    #[serde(default)]
+    pub delegated: bool,
 }
 
 /// Calls of one [`Rehearsal`]; one with more is not tried.

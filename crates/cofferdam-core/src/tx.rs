@@ -49,6 +49,22 @@ pub struct Tx {
     pub tracing: Tracing,
     /// What happened, decoded once by [`crate::decode::facts`].
     pub facts: Vec<Fact>,
+    /// Writes of what a re-entry had used in between; only our own execution tells them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stale_writes: Vec<StaleWrite>,
+}
+
+/// A contract wrote a slot that code below it, which came back to it through somebody else, had read or written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StaleWrite {
+    /// The contract.
+    pub address: Address,
+    /// The slot.
+    pub slot: U256,
+    /// Index in [`Tx::frames`] of the earlier entry.
+    pub outer: u32,
+    /// Index of the frame that came back.
+    pub inner: u32,
 }
 
 /// The parts of a transaction that only execution needs.

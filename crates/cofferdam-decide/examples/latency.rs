@@ -9,7 +9,7 @@ use cofferdam_core::{
     BlockRef, ChainId, Class, Finding, Severity, Stage, Timestamp, Usd,
     plan::{Mode, Plan},
 };
-use cofferdam_decide::{Case, Tables, Weighed, decide};
+use cofferdam_decide::{Case, Tables, Ties, Weighed, decide};
 use cofferdam_risk::{
     progress::{BlockEvidence, StageModel, stages_ppb},
     waiting::{Stand, WaitingTable},
@@ -119,7 +119,7 @@ fn decision() -> f64 {
     let findings: Vec<Finding> = (0..FINDINGS).map(finding).collect();
     let weigh = |it| Weighed { finding: it, mode: Mode::Automatic, age: 20 - it.block.number };
     let findings: Vec<Weighed<'_>> = findings.iter().map(weigh).collect();
-    let none = BTreeSet::new();
+    let (none, ties) = (BTreeSet::new(), Ties::new());
     let case = Case {
         now: Timestamp::from_secs(300),
         plan: &plan,
@@ -128,6 +128,7 @@ fn decision() -> f64 {
         chain: ChainId(31_337),
         holdings: None,
         findings: &findings,
+        ties: &ties,
         past: &[],
         under_way: &none,
         waiting: &[],

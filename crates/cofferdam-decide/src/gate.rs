@@ -1,4 +1,4 @@
-//! What may be done without asking: harm gate, two sources, budgets, cooldown, stage, autonomy.
+//! What may be done without asking: harm gate, proved evidence, two sources, budgets, cooldown, stage, autonomy.
 //!
 //! **Invariant:** while the plan's harm gate is shut, as it is unless the plan opens it, novelty or
 //! suspicion alone never acts: an automatic order needs a critical finding of damage or loss of control
@@ -24,8 +24,14 @@ pub(crate) struct Passage {
 }
 
 /// How far this evidence may carry an action that is worth its cost. Without `harm_gate` any evidence
-/// that counts will do. `cost` is the upper end of what the action may cost.
-pub(crate) fn gate(case: &Case<'_>, action: &Action, live: Probability, cost: Usd) -> Passage {
+/// that counts will do. `cost` is the upper end of what the action may cost, `doubt` why the evidence is worth it
+/// but not proved to be.
+pub(crate) fn gate(
+    case: &Case<'_>,
+    action: &Action,
+    live: Probability,
+    (cost, doubt): (Usd, Option<String>),
+) -> Passage {
     let harm_gate = case.plan.decision.harm_gate;
     let harm = |it: &&Weighed<'_>| {
         let harmful = matches!(it.finding.class, Class::Damage | Class::Control);
@@ -63,7 +69,7 @@ pub(crate) fn gate(case: &Case<'_>, action: &Action, live: Probability, cost: Us
     }
     let because = match two_sources {
         false => Some("two independent sources must agree on what cannot be undone".to_owned()),
-        true => over_budget(case, action, live, cost),
+        true => doubt.or_else(|| over_budget(case, action, live, cost)),
     };
     let verdict = if because.is_some() { Verdict::Propose } else { Verdict::Act };
     Passage { verdict, because }

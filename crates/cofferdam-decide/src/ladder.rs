@@ -9,7 +9,7 @@ use cofferdam_core::{
 };
 
 use crate::{
-    Tables,
+    Tables, Ties,
     drain::Stakes,
     evidence, gate, losses,
     options::{self, Outlook},
@@ -65,6 +65,8 @@ pub struct Case<'a> {
     pub holdings: Option<(Usd, String)>,
     /// The findings of the incident that count now.
     pub findings: &'a [Weighed<'a>],
+    /// What accounts in them belong together.
+    pub ties: &'a Ties,
     /// Orders of this and other incidents, for budgets and cooldowns.
     pub past: &'a [PastOrder],
     /// Actions already ordered for this incident and not failed: not weighed again.
@@ -106,12 +108,12 @@ pub fn decide(case: &Case<'_>) -> Decided {
     let decision = &case.plan.decision;
     let full = decision.policy == Policy::Sequential;
     let belief = match full {
-        true => evidence::believe(decision, case.findings),
+        true => evidence::believe(case),
         false => evidence::one_shot(decision, case.findings),
     };
     let stakes = stakes(case);
     let (drain, drain_terms) = if full { stakes.drain() } else { stakes.one_shot() };
-    let outlook = Outlook { live: belief.live, drain };
+    let outlook = Outlook { live: belief.live, proved: belief.proved, drain };
     let mut terms = belief.terms;
     terms.extend(drain_terms);
 

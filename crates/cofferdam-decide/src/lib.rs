@@ -10,6 +10,7 @@
 //! **Architecture invariant:** nothing is remembered here. A decision is a function of its case, and a
 //! case of the engine's state, which is a fold over the journal.
 
+mod clusters;
 mod drain;
 mod evidence;
 mod gate;
@@ -19,5 +20,6 @@ mod options;
 pub mod render;
 mod tables;
 
+pub use clusters::Ties;
 pub use ladder::{Case, Choice, Decided, PastOrder, Waiting, Weighed, decide};
 pub use tables::Tables;

@@ -21,6 +21,8 @@ const EXIT_DIVISOR: u32 = 3;
 pub(crate) struct Outlook {
     /// Probability that value is leaving, or begins to before the next block.
     pub(crate) live: Probability,
+    /// The same by what the counts behind the evidence prove.
+    pub(crate) proved: Probability,
     /// What leaves.
     pub(crate) drain: Drain,
 }
@@ -63,7 +65,12 @@ pub(crate) fn weigh(case: &Case<'_>, action: &Action, outlook: &Outlook) -> Weig
     } else if !worth {
         Verdict::BelowThreshold
     } else {
-        let Passage { verdict, because } = gate::gate(case, action, live, range.1);
+        let proved = outlook.proved;
+        let sure = proved >= threshold
+            && cofferdam_risk::net_benefit_micro_usd(proved.0, cost.0, saves.0) > 0;
+        let doubt = (!sure)
+            .then(|| format!("the counts behind its evidence prove a posterior of {proved} only"));
+        let Passage { verdict, because } = gate::gate(case, action, live, (range.1, doubt));
         remarks.extend(because.map(|it| format!("{} is only proposed: {it}", action.id)));
         verdict
     };

@@ -6,10 +6,10 @@ use std::{collections::BTreeSet, sync::LazyLock};
 use alloy_primitives::{Address, B256};
 use cofferdam_core::{
     BlockRef, ChainId, Class, Finding, Probability, Severity, Stage, Timestamp, Usd,
-    plan::{Mode, Plan},
+    plan::{EvidenceCard, Mode, Plan, card},
 };
 use cofferdam_decide::{
-    Case, Choice, Decided, PastOrder, Tables, Waiting, Weighed, decide, render,
+    Case, Choice, Decided, PastOrder, Tables, Ties, Waiting, Weighed, decide, render,
 };
 use expect_test::expect;
 use proptest::prelude::*;
@@ -69,6 +69,7 @@ fn finding(class: Class, severity: Severity, llr: i32, loss: i128) -> Finding {
 struct Setting {
     plan: Plan,
     tables: Tables,
+    ties: Ties,
     past: Vec<PastOrder>,
     under_way: BTreeSet<String>,
     waiting: Vec<Waiting>,
@@ -87,7 +88,7 @@ impl Setting {
         let plan: Plan = toml::from_str(plan).expect("a plan");
         let tables = Tables::of(&plan.decision);
         let (past, under_way, waiting) = (vec![], BTreeSet::new(), vec![]);
-        Self { plan, tables, past, under_way, waiting }
+        Self { plan, tables, ties: Ties::new(), past, under_way, waiting }
     }
 
     fn decide(&self, findings: &[Weighed<'_>]) -> Decided {
@@ -99,6 +100,7 @@ impl Setting {
             chain: ChainId(31337),
             holdings: None,
             findings,
+            ties: &self.ties,
             past: &self.past,
             under_way: &self.under_way,
             waiting: &self.waiting,
@@ -308,6 +310,87 @@ fn unrelated_accounts_are_not_added_up() {
     let together = [apart[0].clone(), at(20, Class::Suspicion, "two", 9_000, 0, 1)];
     let posterior = |it: &[Finding]| Setting::of(BOOK).decide(&weighed(it)).ledger.posterior;
     assert!(posterior(&together).0 > 1_000 * posterior(&apart).0 / 2);
+}
+
+#[test]
+fn accounts_that_one_account_funded_are_one_attacker() {
+    let findings = [
+        at(19, Class::Suspicion, "one", 9_000, 0, 1),
+        at(20, Class::Suspicion, "two", 9_000, 0, 2),
+        at(20, Class::Suspicion, "three", 9_000, 0, 3),
+    ];
+    let mut setting = Setting::of(BOOK);
+    let apart = setting.decide(&weighed(&findings)).ledger;
+    let funder = Address::repeat_byte(0xf0);
+    for account in [1, 2] {
+        setting.ties.insert(Address::repeat_byte(account), [funder].into());
+    }
+    let tied = setting.decide(&weighed(&findings)).ledger;
+    assert!(tied.posterior.0 > 1_000 * apart.posterior.0 / 2);
+    let term = tied.terms.iter().find(|it| it.name == "accounts of the attacker").expect("told");
+    assert_eq!(term.value.to_string(), "2");
+    assert_eq!(term.source, "1 of them joined by who created or funded them");
+}
+
+/// A card by which a `value` finding of `outflow` is worth 14 nats, and proved to be worth `low`.
+fn card(low: i32) -> EvidenceCard {
+    EvidenceCard {
+        basis: card::Basis::Measured,
+        tables: vec![card::ScoreTable {
+            detector: "outflow".into(),
+            weight: "100 %".parse().expect("a share"),
+            bins: vec![card::ScoreBin {
+                from: 19_000,
+                attacks: 20,
+                clean: 0,
+                llr: 18_000,
+                low,
+                high: 19_000,
+            }],
+        }],
+        ..EvidenceCard::expert()
+    }
+}
+
+#[test]
+fn what_may_act_without_a_person_is_what_the_counts_prove() {
+    let findings = [at(20, Class::Damage, "value", 19_000, 900_000, 1)];
+    let mut setting = Setting::of(BOOK);
+    let judged = setting.decide(&weighed(&findings));
+    assert!(judged.choice.is_some_and(|it| it.automatic), "judgement as it is stated");
+    setting.plan.evidence = Some(card(17_500));
+    let proved = setting.decide(&weighed(&findings));
+    assert!(proved.choice.is_some_and(|it| it.automatic), "{:?}", proved.ledger.flips);
+    setting.plan.evidence = Some(card(8_000));
+    let it = setting.decide(&weighed(&findings));
+    assert_eq!(it.ledger.posterior, proved.ledger.posterior, "shown is the best estimate");
+    assert!(it.choice.is_some_and(|it| !it.automatic), "proposed to a person");
+    let lines: Vec<String> = render::ledger(&it.ledger)
+        .lines()
+        .filter(|it| it.contains("evidence") || it.contains("proved"))
+        .map(|it| it.trim().to_owned())
+        .collect();
+    expect![[r#""#]].assert_eq(&lines.join("\n"));
+}
+
+#[test]
+fn calibrated_evidence_and_its_bounds_are_in_the_ledger() {
+    let findings = [
+        at(19, Class::Suspicion, "one", 9_000, 0, 1),
+        at(20, Class::Damage, "value", 19_000, 900_000, 1),
+    ];
+    let mut setting = Setting::of(BOOK);
+    let plain = setting.decide(&weighed(&findings)).ledger.posterior;
+    let knot = card::Knot { evidence: 30_000, llr: 15_000, low: 12_000, high: 20_000 };
+    setting.plan.evidence = Some(EvidenceCard { calibration: vec![knot], ..card(17_500) });
+    let it = setting.decide(&weighed(&findings)).ledger;
+    assert!(it.posterior < plain);
+    let term = it.terms.iter().find(|it| it.name == "evidence, calibrated").expect("told");
+    let (low, high) = term.interval.expect("bounds");
+    assert_eq!(
+        [low, term.value, high].map(|it| it.to_string()),
+        ["+7.200 nat", "+9.000 nat", "+12.000 nat"]
+    );
 }
 
 #[test]

@@ -19,7 +19,7 @@ use cofferdam_core::{
     fact::SafeChange,
     plan::Plan,
     read::{Answer, Reading, Readings, StateRead},
-    tx::{BalanceChange, CallKind, CodeChange, Frame, StorageChange},
+    tx::{BalanceChange, CallKind, CodeChange, Frame, StaleWrite, StorageChange},
 };
 use expect_test::Expect;
 
@@ -218,7 +218,9 @@ fn happen(tx: &mut Tx, words: &[&str], line: &str) {
             };
             let value = rest.first().map_or(U256::ZERO, |it| number(it));
             let call = frame(kind, address(from), address(to), bytes(data), value);
-            tx.frames.push(Frame { depth, ..call });
+            let parent = tx.frames.iter().rposition(|it| it.depth + 1 == depth);
+            let parent = parent.and_then(|it| u32::try_from(it).ok());
+            tx.frames.push(Frame { depth, parent, ..call });
             if kind == CallKind::DelegateCall {
                 tx.facts.push(Fact::Delegated {
                     context: address(from),
@@ -241,6 +243,12 @@ fn happen(tx: &mut Tx, words: &[&str], line: &str) {
             let (before, after) = (number(before), number(after));
             tx.diff.storage.push(StorageChange { address, slot, before, after });
             tx.facts.push(Fact::StorageChanged { address, slot, before, after });
+        }
+        ["stale", account, slot, "outer", outer, "inner", inner] => {
+            let index = |it: &str| it.parse().expect("the index of a frame");
+            let (outer, inner) = (index(outer), index(inner));
+            let (address, slot) = (address(account), number(slot));
+            tx.stale_writes.push(StaleWrite { address, slot, outer, inner });
         }
         ["balance", account, before, "->", after] => tx.diff.balances.push(BalanceChange {
             address: address(account),

@@ -26,6 +26,7 @@ mod flows;
 mod governance;
 mod guarded;
 mod index;
+mod limit;
 mod loss;
 mod losses;
 mod names;
@@ -46,6 +47,7 @@ pub use detectors::DETECTORS;
 pub use index::Index;
 pub use rules::{EXTERNAL, Evaluation, RuleSet};
 pub use sketch::{Shape, Sketch};
+pub use suspicion::is_service;
 
 use alloy_primitives::{Address, B256};
 use cofferdam_core::{

@@ -2,13 +2,13 @@
 //! transaction.
 
 use alloy_primitives::Address;
-use cofferdam_core::{Tx, plan::BasisPoints};
+use cofferdam_core::{Tx, Usd, plan::BasisPoints};
 
 use crate::{
     BuildCx, BuildError, Context, Interest, Question, flows,
     loss::{self, Loss, Terms},
     report::Voice,
-    watch::{Ward, Wards},
+    watch::{self, Ward, Wards},
 };
 
 /// The watched entities of a rule that judges losses.
@@ -45,6 +45,22 @@ impl Losses {
     /// The reads that a loss is judged by.
     pub(crate) fn questions(&self) -> Vec<Question> {
         self.wards.iter().flat_map(loss::questions).collect()
+    }
+
+    /// What left each entity in `tx` beyond what came in, at plan prices and whoever was paid; negative if more came
+    /// in.
+    pub(crate) fn net(&self, tx: &Tx) -> Vec<(&Ward, Usd)> {
+        let flows = flows::flows(&self.wards, tx).into_iter();
+        let net = flows.filter_map(|(position, flow)| {
+            let ward = self.wards.at(position)?;
+            let legs = ward.assets.iter().zip(&flow.legs);
+            let net = legs.fold(Usd::ZERO, |sum, (asset, leg)| {
+                let of = |amount| watch::value(asset, amount);
+                sum.plus(of(leg.net_out())).minus(of(leg.net_in()))
+            });
+            Some((ward, net))
+        });
+        net.filter(|it| it.1 != Usd::ZERO).collect()
     }
 
     /// Every entity that `tx` moved something of, by position, with what it lost, if anything.

@@ -82,7 +82,7 @@ pub(crate) fn initiators(tx: &Tx, is_ours: impl Fn(Address) -> bool) -> Vec<Addr
 }
 
 /// Whether the sender has been at it for long.
-pub(crate) fn is_service(tx: &Tx) -> bool {
+pub fn is_service(tx: &Tx) -> bool {
     tx.nonce >= SERVICE_NONCE
 }
 

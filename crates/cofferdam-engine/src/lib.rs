@@ -13,6 +13,7 @@
 //! record is being written.
 
 mod apply;
+mod backings;
 mod bridges;
 mod grounds;
 mod holdings;
@@ -22,6 +23,7 @@ mod restore;
 pub mod schedule;
 mod state;
 mod step;
+mod ties;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,7 +38,7 @@ use cofferdam_core::{
 pub use cofferdam_decide::Tables;
 use cofferdam_detect::{
     BuildError, RuleSet,
-    bridge::{self, Route},
+    bridge::{self, Backing, Route},
 };
 
 pub use limits::Limits;
@@ -233,6 +235,8 @@ pub struct Engine {
     rules: BTreeMap<ChainId, RuleSet>,
     /// The directions of the plan's bridges.
     routes: Vec<Route>,
+    /// What the plan's bridges issue against what they lock.
+    backings: Vec<Backing>,
     /// Solved from the plan when it was loaded.
     tables: Tables,
     state: State,
@@ -281,6 +285,7 @@ impl Engine {
         Ok(Self {
             routes: bridge::routes(&plan)?,
             tables,
+            backings: bridge::backings(&plan)?,
             plan,
             limits,
             rules,

@@ -11,6 +11,7 @@
 
 #![cfg_attr(test, allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may panic"))]
 
+pub mod evidence;
 mod fragment;
 pub mod guard;
 mod history;

@@ -1,94 +1,70 @@
 //! From back-tests to evidence: a table of log-likelihood ratios per detector by score bin, the weights at which
-//! detectors are stacked, and how evidence fades. Invariant: no table claims more than its clean windows allow, and no
-//! weight amplifies.
+//! detectors are stacked, and how evidence fades. Invariant: a table keeps what its windows suggest apart from what
+//! they prove, and no weight amplifies.
 
-use serde::{Deserialize, Serialize};
-
-use crate::detection::llr_cap;
 use crate::error::{RiskError, finite, non_negative, positive, same_length};
 use crate::fusion::sigmoid;
+use crate::numeric::special::clopper_pearson;
 
 /// Fewest attacks before weights are learned; below it use [`crate::rho_shrink`].
 pub const ATTACKS_MIN: usize = 50;
+/// Most that a bound says, nats: no count rules out more.
+pub const BOUND_MAX: f64 = 20.0;
 /// Steps of the weight fit.
 const STEPS: usize = 500;
 
-/// Log-likelihood ratios by score bin.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LlrTable {
-    /// Upper edges of all bins but the last, ascending.
-    edges: Vec<f64>,
-    /// One ratio per bin, nats, never falling with the score.
-    llr: Vec<f64>,
-    /// Ratio of a live detector that says nothing.
-    silent: f64,
+/// The log-likelihood ratio of one score bin, nats.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BinRatio {
+    /// Best estimate: counts smoothed by Beta(1/2, 1/2).
+    pub point: f64,
+    /// What the counts prove: both rates at their adverse one-sided 95 % Clopper-Pearson limits.
+    pub low: f64,
+    /// What the counts do not rule out.
+    pub high: f64,
 }
 
-impl LlrTable {
-    /// Tabulates scores of attack and clean windows; `None` is a window in which the live detector said nothing. Counts
-    /// are smoothed by Beta(1/2, 1/2) and ratios clipped to what the windows can prove (one-sided 95 %).
-    ///
-    /// # Errors
-    /// No attack or no clean window, edges that do not ascend, or scores that are not finite.
-    pub fn fit(
-        edges: &[f64],
-        attack: &[Option<f64>],
-        clean: &[Option<f64>],
-    ) -> Result<Self, RiskError> {
-        for (name, n) in [("attack windows", attack.len()), ("clean windows", clean.len())] {
-            if n == 0 {
-                return Err(RiskError::TooFew { name, got: 0, want: 1 });
-            }
-        }
-        edges.iter().try_for_each(|e| finite("score edge", *e).map(|_| ()))?;
-        if let Some(w) = edges.windows(2).find(|w| w[0] >= w[1]) {
-            return Err(RiskError::OutOfDomain {
-                name: "score edge",
-                value: w[1],
-                domain: "ascending",
-            });
-        }
-        let count = |windows: &[Option<f64>]| -> Result<(Vec<f64>, f64), RiskError> {
-            let (mut bins, mut silent) = (vec![0.0; edges.len() + 1], 0.0);
-            for score in windows {
-                match score {
-                    Some(s) => {
-                        let s = finite("score", *s)?;
-                        bins[edges.partition_point(|e| *e <= s)] += 1.0;
-                    }
-                    None => silent += 1.0,
-                }
-            }
-            Ok((bins, silent))
-        };
-        let ((hits, quiet_hits), (alarms, quiet)) = (count(attack)?, count(clean)?);
-        let (n1, n0) = (attack.len() as f64, clean.len() as f64);
-        let ratio =
-            |a: f64, b: f64| libm::log((a + 0.5) / (n1 + 1.0)) - libm::log((b + 0.5) / (n0 + 1.0));
-        let fired = (attack.len() as f64 - quiet_hits, clean.len() as f64 - quiet);
-        let (low, high) =
-            llr_cap(fired.0 as u64, attack.len() as u64, fired.1 as u64, clean.len() as u64);
-        let mut llr: Vec<f64> =
-            hits.iter().zip(&alarms).map(|(a, b)| ratio(*a, *b).clamp(low, high)).collect();
-        // A higher score is never weaker evidence: pool what says otherwise.
-        for i in 1..llr.len() {
-            llr[i] = llr[i].max(llr[i - 1]);
-        }
-        let silent = ratio(quiet_hits, quiet).clamp(low, 0.0);
-        Ok(Self { edges: edges.to_vec(), llr, silent })
-    }
-
-    /// The ratio of a score; of a live detector that said nothing for `None`. A dead detector contributes nothing and
-    /// must not be asked.
-    #[must_use]
-    pub fn ratio(&self, score: Option<f64>) -> f64 {
-        match score {
-            // NaN is no evidence.
-            Some(s) if s.is_nan() => 0.0,
-            Some(s) => self.llr[self.edges.partition_point(|e| *e <= s)],
-            None => self.silent,
+/// Ratios by score bin from counts of `(attack, clean)` windows whose score lies in the bin, lowest bin first, of so
+/// many windows in all. A higher score is never weaker evidence: what the counts say otherwise is pooled upwards.
+///
+/// # Errors
+/// No attack or no clean window, or more of them in bins than there are.
+pub fn bin_ratios(
+    bins: &[(u64, u64)],
+    (attacks, clean): (u64, u64),
+) -> Result<Vec<BinRatio>, RiskError> {
+    for (name, n) in [("attack windows", attacks), ("clean windows", clean)] {
+        if n == 0 {
+            return Err(RiskError::TooFew { name, got: 0, want: 1 });
         }
     }
+    let counted = bins
+        .iter()
+        .fold((0u64, 0u64), |sum, it| (sum.0.saturating_add(it.0), sum.1.saturating_add(it.1)));
+    if counted.0 > attacks || counted.1 > clean {
+        return Err(RiskError::OutOfDomain {
+            name: "windows in bins",
+            value: counted.0.max(counted.1) as f64,
+            domain: "at most all windows",
+        });
+    }
+    let (n1, n0) = (attacks as f64, clean as f64);
+    let ln = |x: f64| if x > 0.0 { libm::log(x) } else { f64::NEG_INFINITY };
+    let mut ratios: Vec<BinRatio> = Vec::with_capacity(bins.len());
+    for (a, b) in bins {
+        let (hit, alarm) = (clopper_pearson(*a, attacks), clopper_pearson(*b, clean));
+        let rate = |k: u64, n: f64| libm::log((k as f64 + 0.5) / (n + 1.0));
+        let point = rate(*a, n1) - rate(*b, n0);
+        let low = (ln(hit.0) - ln(alarm.1)).clamp(-BOUND_MAX, BOUND_MAX).min(point);
+        let high = (ln(hit.1) - ln(alarm.0)).clamp(-BOUND_MAX, BOUND_MAX).max(point);
+        let before = ratios.last().copied().unwrap_or(BinRatio { point, low, high });
+        ratios.push(BinRatio {
+            point: point.max(before.point),
+            low: low.max(before.low),
+            high: high.max(before.high),
+        });
+    }
+    Ok(ratios)
 }
 
 /// Evidence that halves every `half_life`, `age` after it was seen.
@@ -163,21 +139,20 @@ mod tests {
     use crate::numeric::random::Philox;
 
     #[test]
-    fn a_table_claims_what_its_windows_prove_and_silence_counts_a_little_against() {
-        let attack: Vec<_> = (0..100).map(|i| (i < 95).then_some(f64::from(i % 10))).collect();
-        let mut clean = vec![None; 49_000];
-        clean[0] = Some(0.5);
-        let t = LlrTable::fit(&[1.0, 5.0], &attack, &clean).unwrap();
-        let (_, cap) = llr_cap(95, 100, 1, 49_000);
-        assert!(t.ratio(Some(9.0)) <= cap && t.ratio(Some(9.0)) > 8.0, "{t:?}");
-        assert!(
-            t.ratio(Some(0.0)) <= t.ratio(Some(3.0)) && t.ratio(Some(3.0)) <= t.ratio(Some(9.0))
-        );
-        assert!(t.ratio(None) < 0.0 && t.ratio(None) > -4.0);
-        assert_eq!(t.ratio(Some(f64::NAN)), 0.0);
-        assert!(LlrTable::fit(&[1.0, 1.0], &attack, &clean).is_err());
-        assert!(LlrTable::fit(&[], &[], &clean).is_err());
-        assert!(LlrTable::fit(&[], &[Some(f64::NAN)], &clean).is_err());
+    fn a_bin_tells_what_its_windows_suggest_from_what_they_prove() {
+        let [low, high] = bin_ratios(&[(5, 40), (90, 1)], (100, 49_000)).unwrap()[..] else {
+            panic!("two bins");
+        };
+        assert!((high.point - libm::log(90.5 / 101.0 * 49_001.0 / 1.5)).abs() < 1e-12);
+        // 90 of 100 prove a rate of 83.6 %, one of 49,000 rules out less than 1 in 10,329.
+        assert!((high.low - libm::log(0.8363 * 10_329.0)).abs() < 5e-3, "{high:?}");
+        assert!(high.low < high.point && high.point < high.high && low.point < high.point);
+        let clean = bin_ratios(&[(3, 0)], (3, 1_000)).unwrap()[0];
+        assert_eq!(clean.high, BOUND_MAX, "nothing rules out that it never errs");
+        assert!(clean.low < libm::log(1_000.0 / 3.0), "the rule of three");
+        let falls = bin_ratios(&[(9, 0), (1, 9)], (10, 100)).unwrap();
+        assert_eq!(falls[0], falls[1], "a higher score is never weaker evidence");
+        assert!(bin_ratios(&[], (0, 1)).is_err() && bin_ratios(&[(2, 0)], (1, 1)).is_err());
     }
 
     #[test]

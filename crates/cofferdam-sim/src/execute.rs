@@ -162,6 +162,7 @@ pub(crate) fn fill(tx: &Tx, ran: Ran, receipt: bool) -> Tx {
         succeeded: ran.result.is_success(),
         created: ran.result.created_address(),
         frames: ran.trace.frames,
+        stale_writes: ran.trace.stale,
         diff: ran.diff,
         logs: match ran.result.is_success() {
             true => ran.result.into_logs(),

@@ -19,6 +19,7 @@ mod receipts;
 mod rehearse;
 pub mod rules;
 pub mod simulate;
+mod stale;
 mod surroundings;
 mod tracer;
 

@@ -154,6 +154,17 @@ impl<'a> Overlay<'a> {
         self.accounts.get(address).and_then(|it| it.info.as_ref())
     }
 
+    /// Puts `code` in place of that of `address` and returns what was there. No change of the account.
+    pub(crate) fn replace_code(
+        &mut self,
+        address: Address,
+        code: Bytecode,
+    ) -> Result<Bytecode, Unavailable> {
+        let info = self.load(address)?.info.get_or_insert_default();
+        info.code_hash = code.hash_slow();
+        Ok(info.code.replace(code).unwrap_or_default())
+    }
+
     /// Takes over the effects of a transaction. `trusted` is false if it lacked state; then what it
     /// wrote is unknown, except at `exempt` (the fee recipient, whom every transaction reads).
     pub(crate) fn commit(&mut self, state: EvmState, trusted: bool, exempt: Address) {

@@ -4,20 +4,27 @@
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, U256, hex};
 use cofferdam_core::{
     Tx, decode,
     evidence::Tracing,
     read::{Answer, REHEARSED_CALLS_MAX, Reading, Rehearsal, Rehearsed, StateRead},
     tx::{BalanceChange, CodeChange, Frame, StateDiff, StorageChange},
 };
+use revm::bytecode::Bytecode;
 
 use crate::{
     SimError,
     execute::fill,
     machine::{Leniency, Machine, NotRun, Watch},
+    overlay::Unavailable,
     simulate::{CALL, READ_GAS_MAX, answers},
 };
+
+/// CALLDATACOPY of all of it, and DELEGATECALL with it, up to the address that follows.
+const PASS_ON: [u8; 14] = hex!("3660006000376000600036600073");
+/// The rest of the call, RETURNDATACOPY, and RETURN or REVERT with that.
+const AND_BACK: [u8; 20] = hex!("5af43d600060003e6031573d6000fd5b3d6000f3");
 
 /// Answers a rehearsal on top of what `machine` committed.
 pub(crate) fn rehearse<'a, I: Watch<'a>>(
@@ -62,6 +69,7 @@ fn run<'a, I: Watch<'a>>(machine: &mut Machine<'a, I>, it: &Rehearsal) -> Result
             gas_limit,
             ..Tx::default()
         };
+        let (tx, own) = if call.delegated { delegated(machine, tx, call.to)? } else { (tx, None) };
         let mut ran = match machine.run(&tx) {
             Ok(ran) => ran,
             Err(NotRun::Invalid { missing, .. }) if missing.is_empty() => {
@@ -79,6 +87,9 @@ fn run<'a, I: Watch<'a>>(machine: &mut Machine<'a, I>, it: &Rehearsal) -> Result
             return Ok(Answer::Reverted);
         }
         machine.commit(state, true);
+        if let Some(own) = own {
+            machine.overlay().replace_code(it.from, own).map_err(unavailable)?;
+        }
         join(&mut whole, filled);
     }
     whole.facts = decode::facts(&whole);
@@ -86,6 +97,23 @@ fn run<'a, I: Watch<'a>>(machine: &mut Machine<'a, I>, it: &Rehearsal) -> Result
     let pairs = before.into_iter().zip(after).map(|(before, after)| Reading { before, after });
     let readings = it.reads.iter().cloned().zip(pairs).collect();
     Ok(Answer::Rehearsed(Box::new(Rehearsed { tx: whole, readings })))
+}
+
+/// `tx` as a call of its sender to himself, whose code is now one that passes everything on to the code of `to` by
+/// DELEGATECALL; and the code that was there.
+fn delegated<'a, I: Watch<'a>>(
+    machine: &mut Machine<'a, I>,
+    tx: Tx,
+    to: Address,
+) -> Result<(Tx, Option<Bytecode>), SimError> {
+    let code = [&PASS_ON[..], to.as_slice(), &AND_BACK[..]].concat();
+    let code = Bytecode::new_legacy(code.into());
+    let own = machine.overlay().replace_code(tx.from, code).map_err(unavailable)?;
+    Ok((Tx { to: Some(tx.from), ..tx }, Some(own)))
+}
+
+fn unavailable(it: Unavailable) -> SimError {
+    SimError::Unavailable(it.0)
 }
 
 /// Adds what the next call did.

@@ -4,17 +4,17 @@
 //! rest and says so, it never stops the execution.
 
 use alloy_primitives::{Address, Bytes, U256};
-use cofferdam_core::tx::{CallKind, Frame};
+use cofferdam_core::tx::{CallKind, Frame, StaleWrite};
 use revm::{
     Inspector,
     context_interface::{ContextTr, JournalTr},
     interpreter::{
         CallInputs, CallOutcome, CallScheme, CreateInputs, CreateOutcome, Interpreter,
-        interpreter_types::{InterpreterTypes, Jumps},
+        interpreter_types::{InterpreterTypes, Jumps, StackTr},
     },
 };
 
-use crate::surroundings::Surroundings;
+use crate::{stale::Stale, surroundings::Surroundings};
 
 /// Frames kept of one transaction. A call costs at least 100 gas, so that no transaction within the
 /// 2^24 gas of EIP-7825 reaches this; of an older one only a crafted transaction.
@@ -36,6 +36,7 @@ pub(crate) struct Tracer {
     bytes: usize,
     truncated: bool,
     asked: Surroundings,
+    stale: Stale,
 }
 
 /// The call tree of one transaction.
@@ -46,13 +47,17 @@ pub(crate) struct Trace {
     pub(crate) truncated: bool,
     /// What the code asked about its surroundings, in all frames.
     pub(crate) asked: Surroundings,
+    /// Writes after a re-entry.
+    pub(crate) stale: Vec<StaleWrite>,
 }
 
 impl Tracer {
     /// The finished tree; the tracer is ready for the next transaction.
     pub(crate) fn take(&mut self) -> Trace {
-        let it = std::mem::take(self);
-        let mut trace = Trace { frames: it.frames, truncated: it.truncated, asked: it.asked };
+        let mut it = std::mem::take(self);
+        let stale = it.stale.take();
+        let mut trace =
+            Trace { frames: it.frames, truncated: it.truncated, asked: it.asked, stale };
         for index in 0..trace.frames.len() {
             let parent = trace.frames.get(index).and_then(|it| it.parent);
             let parent = parent.and_then(|it| trace.frames.get(it as usize));
@@ -85,8 +90,18 @@ impl Tracer {
         if keep == bytes.len() { bytes.clone() } else { Bytes::copy_from_slice(&bytes[..keep]) }
     }
 
+    /// Notes an instruction that is about to run.
+    #[inline]
+    pub(crate) fn note(&mut self, opcode: u8, top: impl FnOnce() -> Option<U256>) {
+        self.asked.note(opcode);
+        self.stale.note(opcode, top);
+    }
+
     fn push(&mut self, kind: CallKind, from: Address, to: Address, value: U256, input: Bytes) {
         let dropped = self.frames.len() >= TRACE_FRAMES_MAX || self.open.len() >= TRACE_DEPTH_MAX;
+        let storage =
+            if matches!(kind, CallKind::DelegateCall | CallKind::CallCode) { from } else { to };
+        self.stale.push(storage, (!dropped).then_some(self.frames.len()));
         if dropped {
             self.truncated = true;
             self.open.push(None);
@@ -109,6 +124,7 @@ impl Tracer {
     }
 
     fn pop(&mut self, succeeded: bool, output: &Bytes, created: Option<Address>) {
+        self.stale.pop();
         let Some(Some(index)) = self.open.pop() else { return };
         let output = self.keep(output);
         if let Some(frame) = self.frames.get_mut(index) {
@@ -123,7 +139,8 @@ impl Tracer {
 impl<C: ContextTr, I: InterpreterTypes> Inspector<C, I> for Tracer {
     #[inline]
     fn step(&mut self, interp: &mut Interpreter<I>, _: &mut C) {
-        self.asked.note(interp.bytecode.opcode());
+        let (opcode, stack) = (interp.bytecode.opcode(), &interp.stack);
+        self.note(opcode, || stack.data().last().copied());
     }
 
     fn call(&mut self, context: &mut C, inputs: &mut CallInputs) -> Option<CallOutcome> {
@@ -166,6 +183,7 @@ impl<C: ContextTr, I: InterpreterTypes> Inspector<C, I> for Tracer {
 
     fn selfdestruct(&mut self, contract: Address, target: Address, value: U256) {
         self.push(CallKind::SelfDestruct, contract, target, value, Bytes::new());
+        self.stale.pop();
         self.open.pop();
     }
 }

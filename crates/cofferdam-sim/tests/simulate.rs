@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
-use alloy_primitives::{Address, Bytes, U256, address, hex};
+use alloy_primitives::{Address, Bytes, U256, address, hex, keccak256};
 use cofferdam_core::{
     ChainId, Tx,
     evidence::{MissingRead, Tracing},
@@ -20,6 +20,7 @@ const ALICE: Address = address!("0x00000000000000000000000000000000000a11ce");
 const COUNTER: Address = address!("0x0000000000000000000000000000000000c00c00");
 const REVERTER: Address = address!("0x0000000000000000000000000000000000bad000");
 const ACTOR: Address = address!("0x0000000000000000000000000000000000ac1000");
+const OWNER: Address = address!("0x0000000000000000000000000000000000091e00");
 /// Adds one to slot 0 and returns the sum.
 const COUNTER_CODE: [u8; 14] = hex!("5f54600101805f555f5260205ff3");
 
@@ -227,6 +228,7 @@ fn rehearsal(from: Address, calls: &[(Address, u64)], reads: &[StateRead]) -> Re
         to: it.0,
         value: U256::from(it.1),
         data: Bytes::new(),
+        delegated: false,
     };
     let calls = calls.iter().map(call).collect();
     Rehearsal { from, time: 0, after: 0, funded: false, calls, reads: reads.to_vec() }
@@ -255,6 +257,28 @@ fn a_rehearsal_tells_what_its_calls_would_do_together_and_leaves_everything_as_i
     assert_eq!(tx.frames.iter().map(|it| it.parent).collect::<Vec<_>>(), [None, None]);
     let changes: Vec<_> = tx.diff.storage.iter().map(|it| (it.before, it.after)).collect();
     assert_eq!(changes, [(U256::ZERO, U256::from(2))], "net over both calls");
+}
+
+#[test]
+fn a_delegated_call_runs_on_the_callers_storage_and_leaves_his_code_alone() {
+    let mut state = state();
+    // The caller, into slot 7.
+    state.add_fresh(ACTOR, U256::ZERO, hex!("3360075500").into());
+    state.add_fresh(OWNER, U256::ZERO, hex!("00").into());
+    let of = |address, slot: u64| StateRead::Storage { address, slot: U256::from(slot) };
+    let reads = [of(OWNER, 7), of(ACTOR, 7), StateRead::CodeHash(OWNER)];
+    let mut it = rehearsal(OWNER, &[(ACTOR, 0)], &reads);
+    it.calls[0].delegated = true;
+    let Answer::Rehearsed(done) = rehearse(&state, it) else { panic!("it runs") };
+    let after = |at: usize| done.readings.get(&reads[at]).unwrap().after.word(0).unwrap();
+    let owner = U256::from_be_bytes(OWNER.into_word().0);
+    assert_eq!((after(0), after(1)), (owner, U256::ZERO), "at the caller's, not at the code's");
+    assert_eq!(after(2), U256::from_be_bytes(keccak256(hex!("00")).0), "his code is his again");
+    let changed: Vec<Address> = done.tx.diff.storage.iter().map(|it| it.address).collect();
+    assert!(changed.iter().all(|it| *it == OWNER), "{changed:?}");
+    let kinds: Vec<CallKind> = done.tx.frames.iter().map(|it| it.kind).collect();
+    assert_eq!(kinds, [CallKind::Call, CallKind::DelegateCall]);
+    assert_eq!(done.tx.frames[1].to, ACTOR);
 }
 
 #[test]

@@ -30,6 +30,10 @@ pub struct Decision {
     /// How much detectors of one group say the same: `0 %` independent, `100 %` one witness. Default 50 %,
     /// the fallback of `risk.md` §9.2 while there are too few attacks to learn from.
     pub correlation: BasisPoints,
+    /// The evidence card, a file of the plan's folder: what scores of detectors are worth, by counts. Left
+    /// out, each finding weighs what its detector states: expert judgement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
     /// How far each further block separates attack from ordinary use, in thousandths of a standard
     /// deviation: what waiting is worth. Default 1,500.
     pub evidence_millisigma: u32,
@@ -146,6 +150,7 @@ impl Default for Decision {
             prior_spread: 3,
             group_cap_millinats: 20_000,
             correlation: BasisPoints(500_000),
+            evidence: None,
             evidence_millisigma: 1_500,
             atomic: BasisPoints(440_000),
             drain_blocks: 10,

@@ -8,6 +8,7 @@
 //! their place come out.
 
 mod asset_id;
+pub mod card;
 mod chain;
 mod check;
 pub mod containment;
@@ -27,6 +28,7 @@ mod template;
 mod text;
 
 pub use asset_id::AssetId;
+pub use card::{CardError, EvidenceCard};
 pub use chain::Chain;
 pub use check::{LEARNED, SHADOW_SECONDS_MIN, check};
 pub use decision::{ActionCost, Budget, Decision, Expiry, Outlet, Policy};

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ActionCost, AssetId, BasisPoints, Budget, Chain, Decision, DurationText, Feed, Notifier,
-    Outlet, Relayer, UsdText, WeiText,
+    ActionCost, AssetId, BasisPoints, Budget, Chain, Decision, DurationText, EvidenceCard, Feed,
+    Notifier, Outlet, Relayer, UsdText, WeiText,
 };
 use crate::{AccountId, ChainId, Stage};
 
@@ -47,6 +47,9 @@ pub struct Plan {
     /// Changes that are expected; control-plane rules stay silent about them.
     #[serde(default)]
     pub calendar: Vec<ScheduledChange>,
+    /// The card that `decision.evidence` names, once it is read; `None`: expert judgement.
+    #[serde(skip)]
+    pub evidence: Option<EvidenceCard>,
 }
 
 /// A protected entity: contracts that hold or control users' money.

@@ -7,6 +7,7 @@
 //! **Architecture invariant:** a payment whose origin chain has not been seen far enough is *unknown*,
 //! never unmatched: a lagging or blind origin raises nothing.
 
+pub mod backing;
 mod judge;
 mod settings;
 mod side;
@@ -16,6 +17,7 @@ use cofferdam_core::{ChainId, Finding, Timestamp, Usd, plan::Plan};
 use serde::{Deserialize, Serialize};
 
 use crate::{BuildCx, BuildError};
+pub use backing::{Backing, Level, backings};
 pub(crate) use settings::Settings;
 pub(crate) use side::Side;
 

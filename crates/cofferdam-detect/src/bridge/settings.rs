@@ -10,7 +10,7 @@ use cofferdam_core::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Route, Side, Terms};
+use super::{Route, Side, Terms, backing::BackingSettings};
 use crate::{BuildCx, BuildError};
 
 /// Settings of `bridge`.
@@ -18,7 +18,11 @@ use crate::{BuildCx, BuildError};
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Settings {
     /// The directions in which messages go.
+    #[serde(default)]
     pub(crate) routes: Vec<RouteSettings>,
+    /// What is issued on one chain against what is locked on another: the sums, whatever single messages say.
+    #[serde(default)]
+    pub(crate) backing: Vec<BackingSettings>,
     /// From this value on, a payment without its origin is critical.
     #[serde(default = "default_critical")]
     pub(crate) critical_loss: UsdText,

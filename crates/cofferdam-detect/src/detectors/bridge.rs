@@ -6,8 +6,8 @@ use alloy_primitives::{Address, keccak256};
 use cofferdam_core::{ChainId, Class, Finding, Severity, Tx, plan::Entity};
 
 use crate::{
-    BuildCx, BuildError, Context, Detector, Entry, Interest, Meta, Need,
-    bridge::{self, BRIDGE, Crossing, End, Paid, Route, Sent, Settings},
+    BuildCx, BuildError, Context, Detector, Entry, Interest, Meta, Need, Question,
+    bridge::{self, BRIDGE, Backing, Crossing, End, Paid, Route, Sent, Settings},
     report::{About, Voice, group},
     watch::Wards,
 };
@@ -16,8 +16,8 @@ pub(crate) static ENTRY: Entry = Entry {
     meta: Meta {
         id: BRIDGE,
         signal: "S10",
-        summary: "a bridge paid a message that was never sent, or not as it was sent",
-        needs: &[Need::Logs],
+        summary: "a bridge paid what was never sent, or issued more than it locked",
+        needs: &[Need::Logs, Need::Reads],
         docs: include_str!("bridge.md"),
     },
     build: |cx| Ok(Box::new(Bridge::new(cx)?)),
@@ -33,6 +33,7 @@ struct Bridge {
     owner: String,
     chain: ChainId,
     routes: Vec<Route>,
+    backings: Vec<Backing>,
 }
 
 impl Bridge {
@@ -41,7 +42,16 @@ impl Bridge {
         let routes = bridge::of_rule(cx)?;
         let named = |it: &&Entity| cx.rule.entities.is_empty() || cx.rule.entities.contains(&it.id);
         let owner = cx.plan.entities.iter().find(named).map_or(String::new(), |it| it.id.clone());
-        Ok(Self { voice, wards: Wards::new(cx), owner, chain: cx.chain, routes })
+        let backings = bridge::backing::of_rule(cx)?;
+        if routes.is_empty() && backings.is_empty() {
+            return Err(BuildError::Unusable {
+                rule: cx.rule.id.clone(),
+                what: "it has neither `routes` nor `backing`".into(),
+                hint: "name the events of its messages, or what it issues against what it locks"
+                    .into(),
+            });
+        }
+        Ok(Self { voice, wards: Wards::new(cx), owner, chain: cx.chain, routes, backings })
     }
 
     /// The ends of routes on this chain.
@@ -64,8 +74,14 @@ impl Detector for Bridge {
             true => Interest::Account(route.sends.account),
             false => Interest::Account(route.pays.account),
         };
-        let interests: BTreeSet<Interest> = self.ends().map(side).collect();
+        let questions = self.backings.iter().flat_map(|it| it.questions(self.chain));
+        let touched = questions.flat_map(|it| it.touched).map(Interest::Account);
+        let interests: BTreeSet<Interest> = self.ends().map(side).chain(touched).collect();
         interests.into_iter().collect()
+    }
+
+    fn questions(&self) -> Vec<Question> {
+        self.backings.iter().flat_map(|it| it.questions(self.chain)).collect()
     }
 
     /// A log that cannot be read is told of at once: its message would be missed.

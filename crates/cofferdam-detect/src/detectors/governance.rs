@@ -2,18 +2,16 @@
 
 use alloy_primitives::{Address, B256, U256, keccak256};
 use cofferdam_core::{
-    AccountId, Class, Finding, Severity, Timestamp, Tx,
+    Class, Finding, Severity, Timestamp, Tx,
     finding::Evidence,
-    plan::{BasisPoints, DurationText},
     read::{Answer, Rehearsal, StateRead},
     record::Memo,
 };
-use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
     BuildCx, BuildError, Context, Detector, Entry, Interest, MemoError, Meta, Need, RuleSet,
-    governance::{self, Event, Events, Payload, Proposal, Seen, judges},
+    governance::{self, Event, Events, Governor, Payload, Proposal, Seen, Settings, judges},
     ratio::{percent, ppm},
     report::{About, Voice, group},
     suspicion,
@@ -31,56 +29,6 @@ pub(crate) static ENTRY: Entry = Entry {
     build: |cx| Ok(Box::new(Governance::new(cx)?)),
     schema: || schemars::schema_for!(Settings),
 };
-
-/// Settings of `governance`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Settings {
-    /// The contracts in which proposals are made or wait.
-    governors: Vec<Governor>,
-    /// Less time than this between proposal and execution is told.
-    #[serde(default = "default_delay")]
-    delay_min: DurationText,
-    /// When a proposal that has no time yet is taken to be executed.
-    #[serde(default = "default_delay")]
-    executes_after: DurationText,
-    /// Votes that decide, in base units of the vote token.
-    #[serde(default)]
-    #[schemars(with = "Option<String>")]
-    quorum: Option<U256>,
-    /// Share of the quorum from which on one voter is told, if it came by its votes lately.
-    #[serde(default = "default_share")]
-    share: BasisPoints,
-    /// How long votes count as lately come by.
-    #[serde(default = "default_lately")]
-    lately: DurationText,
-}
-
-/// One contract of governance.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Governor {
-    /// Governor or timelock.
-    account: AccountId,
-    /// Who makes the calls in the end, e.g. the timelock; left out, the contract itself.
-    #[serde(default)]
-    executor: Option<AccountId>,
-    /// The token that counts votes.
-    #[serde(default)]
-    votes: Option<AccountId>,
-}
-
-fn default_delay() -> DurationText {
-    DurationText(86_400_000)
-}
-
-fn default_share() -> BasisPoints {
-    BasisPoints(500_000)
-}
-
-fn default_lately() -> DurationText {
-    DurationText(3 * 86_400_000)
-}
 
 struct Governance {
     voice: Voice,
@@ -133,6 +81,10 @@ impl Governance {
                 Event::QueuedAt { id, call, eta } => (id, None, vec![call], (0, eta)),
                 _ => continue,
             };
+            let mut calls = calls;
+            if self.governor(governor).is_some_and(|it| it.delegatecall) {
+                calls.iter_mut().for_each(|it| it.delegated = true);
+            }
             let waits = proposer.is_none();
             match payloads.iter_mut().find(|it| it.id == id && it.governor == governor) {
                 Some(it) => it.calls.extend(calls),
@@ -188,7 +140,7 @@ impl Governance {
         let Answer::Rehearsed(done) = &reading.after else { return None };
         let eta = Timestamp::from_secs(it.eta(cx.observation.block.time.0 / 1_000));
         let harm = governance::worst(&mut self.judges, cx, it, (done, eta));
-        let worst = harm.first()?;
+        let Some(worst) = harm.first() else { return self.rewritten(cx, tx, it, &done.tx) };
         // Control changes by governance are its business, and there is time.
         let severity = match worst.class {
             Class::Damage => worst.severity,
@@ -208,6 +160,23 @@ impl Governance {
             actors,
             ..finding
         })
+    }
+
+    /// Code that runs as the executor's own and writes the executor's storage can make somebody else its owner.
+    fn rewritten(&self, cx: &Context<'_>, tx: &Tx, it: &Payload, done: &Tx) -> Option<Finding> {
+        let executor = done.from;
+        let own = done.diff.storage.iter().filter(|it| it.address == executor);
+        let slots: Vec<String> = own.map(|it| format!("{:#x}", it.slot)).collect();
+        if slots.is_empty() || !it.calls.iter().any(|it| it.delegated) {
+            return None;
+        }
+        let finding = self.finding(cx, tx, (it.governor, it.id, "payload"), Severity::High);
+        let mut evidence = finding.evidence;
+        evidence.push(Evidence::new("executor", executor));
+        evidence.extend(slots.iter().take(8).map(|it| Evidence::new("slot", it)));
+        let actors = it.proposer.into_iter().chain(finding.actors).collect();
+        let summary = format!("a proposal would write {} slots of its executor's own", slots.len());
+        Some(Finding { summary, evidence, actors, ..finding })
     }
 
     fn hurried(&self, cx: &Context<'_>, tx: &Tx, it: &Payload, now: u64) -> Option<Finding> {

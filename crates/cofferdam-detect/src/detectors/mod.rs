@@ -90,6 +90,39 @@ mod tests {
         }
     }
 
+    /// What is under each heading of a page, in their order; an empty text if the heading is not there.
+    fn sections(page: &str) -> [&str; 6] {
+        HEADINGS.map(|heading| {
+            let body = page.split_once(heading).map_or("", |it| it.1);
+            body.split_once("\n## ").map_or(body, |it| it.0).trim()
+        })
+    }
+
+    #[test]
+    fn every_reference_page_is_complete_and_names_incidents() {
+        let folder =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/detectors");
+        let mut pages = Vec::new();
+        for it in std::fs::read_dir(&folder).expect("the reference pages") {
+            let path = it.expect("a page").path();
+            let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+            let page = std::fs::read_to_string(&path).expect("a readable page");
+            let sections = sections(&page);
+            for (heading, body) in HEADINGS.iter().zip(sections) {
+                assert!(!body.is_empty(), "{name}: nothing under `{heading}`");
+            }
+            let year =
+                |it: &&str| it.len() >= 4 && it[..4].parse::<u16>().is_ok_and(|it| it > 2015);
+            let [.., incidents] = sections;
+            let named = incidents.split(|it: char| !it.is_ascii_digit()).any(|it| year(&it));
+            assert!(named, "{name}: no incident with its year in `{incidents}`");
+            pages.push(name);
+        }
+        pages.sort();
+        let known: Vec<&str> = DETECTORS.iter().map(|it| it.meta.id).collect();
+        assert_eq!(pages, known, "a page for each detector, and no other");
+    }
+
     #[test]
     fn every_detector_shows_what_it_finds_and_when_it_is_silent() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/detectors");

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use crate::{
     BuildCx, BuildError, Context, Detector, Entry, Interest, MemoError, Meta, Need, Question,
     balances::Explained,
+    limit::{DAYS_MIN, Limits},
     loss::Loss,
     losses::Losses,
     ratio::{percent, usd_ppm},
@@ -34,6 +35,9 @@ pub(crate) static ENTRY: Entry = Entry {
     build: |cx| Ok(Box::new(Outflow::new(cx)?)),
     schema: || schemars::schema_for!(Settings),
 };
+
+/// The most days over which a limit is learned.
+const LEARN_DAYS_MAX: u64 = 90;
 
 /// Settings of `outflow`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -61,6 +65,9 @@ struct Settings {
     /// Accounts that are paid in the ordinary course (treasury, strategies, hot wallets): payments to
     /// them are no loss, and if the list is not empty, any other recipient is a sign of an attack.
     recipients: Vec<AccountId>,
+    /// Days over which it is learned how much leaves within a day; more than a fifth above the most of them is
+    /// high. 0: not learned. What is learned is kept in the journal with every block that moves assets.
+    learn_days: u64,
 }
 
 impl Default for Settings {
@@ -75,6 +82,7 @@ impl Default for Settings {
             unknown_loss: UsdText(Usd::whole(1_000_000)),
             price_tolerance: BasisPoints(300_000),
             recipients: Vec::new(),
+            learn_days: 0,
         }
     }
 }
@@ -89,6 +97,8 @@ struct Outflow {
     explained: Explained,
     /// Entities reported in this observation. Empty between observations.
     told: BTreeSet<usize>,
+    /// What is usual, if it is learned.
+    limits: Limits,
 }
 
 impl Outflow {
@@ -96,6 +106,14 @@ impl Outflow {
         let settings: Settings = cx.settings()?;
         let here = settings.recipients.iter().filter(|it| it.chain == cx.chain);
         let recipients = here.map(|it| it.address).collect();
+        let days = settings.learn_days;
+        if days != 0 && !(DAYS_MIN..=LEARN_DAYS_MAX).contains(&days) {
+            return Err(BuildError::Unusable {
+                rule: cx.rule.id.clone(),
+                what: format!("`learn-days` is {days}"),
+                hint: format!("{DAYS_MIN} to {LEARN_DAYS_MAX}, e.g. 30, or 0 to learn nothing"),
+            });
+        }
         let losses = Losses::new("outflow", cx, settings.price_tolerance, recipients)?;
         Ok(Self {
             losses,
@@ -103,6 +121,7 @@ impl Outflow {
             settings,
             explained: Explained::default(),
             told: BTreeSet::new(),
+            limits: Limits::default(),
         })
     }
 
@@ -184,6 +203,10 @@ impl Detector for Outflow {
         for (position, loss) in lost {
             self.report(cx, Some(tx), position, loss, out);
         }
+        if self.settings.learn_days > 0 {
+            let terms = (self.settings.learn_days, self.settings.critical_loss.0);
+            out.extend(self.limits.unusual(cx, tx, &self.losses, terms));
+        }
     }
 
     fn on_block(&mut self, cx: &Context<'_>, out: &mut Vec<Finding>) {
@@ -201,11 +224,12 @@ impl Detector for Outflow {
     }
 
     fn memo(&self) -> Option<Memo> {
-        self.windows.memo()
+        self.limits.memo(self.windows.memo())
     }
 
     fn recall(&mut self, memo: Option<&Memo>) -> Result<(), MemoError> {
-        self.windows.recall(memo)
+        let windows = self.limits.recall(memo, self.settings.learn_days > 0);
+        self.windows.recall(windows.as_ref())
     }
 }
 

@@ -94,7 +94,8 @@ impl Probing {
 
     /// The failed transaction again, with all the gas of a block and the money that it lacks.
     fn again(tx: &Tx) -> Option<StateRead> {
-        let call = RehearsedCall { to: tx.to?, value: tx.value, data: tx.input.clone() };
+        let (value, data) = (tx.value, tx.input.clone());
+        let call = RehearsedCall { to: tx.to?, value, data, delegated: false };
         let (from, calls) = (tx.from, vec![call]);
         let it = Rehearsal { from, time: 0, after: 0, funded: true, calls, reads: Vec::new() };
         Some(StateRead::Rehearsal(Box::new(it)))

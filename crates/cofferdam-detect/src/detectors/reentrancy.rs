@@ -3,6 +3,7 @@
 use alloy_primitives::{Address, hex};
 use cofferdam_core::{
     Class, Finding, Severity, Tx,
+    evidence::Tracing,
     finding::Evidence,
     tx::{CallKind, Frame},
 };
@@ -56,6 +57,27 @@ impl Reentrancy {
         Ok(Self { voice: Voice::new("reentrancy", cx), allowed, wards: Wards::new(cx) })
     }
 
+    /// How bad entries by `calls` are. Our own execution knows whether the entity went on to write what they had
+    /// used; a node's call tree does not.
+    fn severity(tx: &Tx, calls: &[&Frame]) -> (Severity, &'static str) {
+        if !matches!(tx.tracing, Tracing::Reexecuted | Tracing::Simulated) {
+            return (Severity::Medium, "");
+        }
+        let entered = |at: u32| {
+            let frame = tx.frames.get(at as usize);
+            frame.is_some_and(|it| calls.iter().any(|call| std::ptr::eq(*call, it)))
+        };
+        // The frame that came back is the entry itself or one below it.
+        let below = |at: u32| {
+            let up = |at: &u32| tx.frames.get(*at as usize)?.parent;
+            std::iter::successors(Some(at), up).any(entered)
+        };
+        match tx.stale_writes.iter().any(|it| below(it.inner)) {
+            true => (Severity::High, ", and then what was used in between was written"),
+            false => (Severity::Low, ""),
+        }
+    }
+
     fn is_meant(&self, frame: &Frame) -> bool {
         frame.selector().is_some_and(|it| self.allowed.contains(&it))
     }
@@ -81,16 +103,12 @@ impl Detector for Reentrancy {
                 let selector = it.selector().map_or("no selector".into(), hex::encode_prefixed);
                 Evidence::new("entered again", format!("{} by {selector} of {}", it.to, it.from))
             };
+            let (severity, then) = Self::severity(tx, &calls);
+            let class = Class::Suspicion;
             out.push(Finding {
-                summary: format!("entered again {} times from within", calls.len()),
+                summary: format!("entered again {} times from within{then}", calls.len()),
                 evidence: calls.iter().take(8).map(text).collect(),
-                ..self.voice.finding(
-                    cx,
-                    about,
-                    Severity::Medium,
-                    Class::Suspicion,
-                    group::SUSPICION,
-                )
+                ..self.voice.finding(cx, about, severity, class, group::SUSPICION)
             });
         }
     }
@@ -116,7 +134,34 @@ mod tests {
                 call 0xec 0xab 0x05060708 depth 3
             ",
             expect![[r#"
-                1 medium reentrancy 0xab $0.00: entered again 1 times from within
+                1 low reentrancy 0xab $0.00: entered again 1 times from within
+            "#]],
+        );
+    }
+
+    #[test]
+    fn what_the_entity_writes_afterwards_makes_it_high_if_it_was_used_in_between() {
+        let calls = "
+                call 0xee 0xec 0x01 depth 0
+                call 0xec 0xaa 0x01020304 depth 1
+                call 0xaa 0xec 0x depth 2
+                call 0xec 0xab 0x05060708 depth 3
+                call 0xab 0xaa 0x0708090a depth 4";
+        let block = |rest: &str| format!("block 1\ntx 0xee -> 0xec\n{calls}\n{rest}");
+        check(
+            "reentrancy",
+            "",
+            &block("stale 0xaa 7 outer 1 inner 4"),
+            expect![[r#"
+                1 high reentrancy 0xab $0.00: entered again 1 times from within, and then what was used in between was written
+            "#]],
+        );
+        check(
+            "reentrancy",
+            "",
+            &block("stale 0xaa 7 outer 0 inner 1"),
+            expect![[r#"
+                1 low reentrancy 0xab $0.00: entered again 1 times from within
             "#]],
         );
     }

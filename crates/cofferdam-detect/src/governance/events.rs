@@ -34,8 +34,8 @@ pub(crate) enum Event {
 type Reader = fn(&Log) -> Option<Event>;
 
 /// The events of OpenZeppelin Governor, Compound Governor Bravo, OpenZeppelin TimelockController, Compound
-/// Timelock and ERC20Votes, with their readers.
-const EVENTS: [(&str, Reader); 13] = [
+/// Timelock, Aave's governance and its executors, and ERC20Votes, with their readers.
+const EVENTS: [(&str, Reader); 17] = [
     (
         "ProposalCreated(uint256,address,address[],uint256[],string[],bytes[],uint256,uint256,string)",
         proposed,
@@ -45,13 +45,14 @@ const EVENTS: [(&str, Reader); 13] = [
             to: address(data(log, 0)?)?,
             value: data(log, 1)?,
             data: bytes(log, 2)?,
+            delegated: false,
         };
         Some(Event::Scheduled { id: topic(log, 1)?, call, delay: secs(data(log, 4)?) })
     }),
     ("QueueTransaction(bytes32,address,uint256,string,bytes,uint256)", |log| {
         let to = address(U256::from_be_bytes(topic(log, 2)?.0))?;
         let data_ = with_signature(&bytes(log, 1)?, bytes(log, 2)?);
-        let call = RehearsedCall { to, value: data(log, 0)?, data: data_ };
+        let call = RehearsedCall { to, value: data(log, 0)?, data: data_, delegated: false };
         Some(Event::QueuedAt { id: topic(log, 1)?, call, eta: secs(data(log, 3)?) })
     }),
     ("ProposalQueued(uint256,uint256)", |log| {
@@ -72,10 +73,28 @@ const EVENTS: [(&str, Reader); 13] = [
         let after = secs(U256::from_be_bytes(topic(log, 1)?.0));
         Some(Event::Delay { before: u64::MAX, after })
     }),
+    (
+        "ProposalCreated(uint256,address,address,address[],uint256[],string[],bytes[],bool[],uint256,uint256,address,bytes32)",
+        aave_proposed,
+    ),
+    ("QueuedAction(bytes32,address,uint256,string,bytes,uint256,bool)", aave_queued),
+    ("ExecutedAction(bytes32,address,uint256,string,bytes,uint256,bool,bytes)", |log| {
+        Some(Event::Executed { id: data(log, 0)?.into() })
+    }),
+    ("CancelledAction(bytes32,address,uint256,string,bytes,uint256,bool)", |log| {
+        Some(Event::Cancelled { id: data(log, 0)?.into() })
+    }),
     ("DelegateVotesChanged(address,uint256,uint256)", |log| {
         let delegate = address(U256::from_be_bytes(topic(log, 1)?.0))?;
         Some(Event::Votes { delegate, before: data(log, 0)?, after: data(log, 1)? })
     }),
+];
+
+/// Calls of Maker's pause, noted in anonymous logs whose first topic is the selector, with their readers.
+const NOTES: [(&str, Reader); 3] = [
+    ("plot(address,bytes32,bytes,uint256)", plotted),
+    ("exec(address,bytes32,bytes,uint256)", |log| Some(Event::Executed { id: noted(log)?.0 })),
+    ("drop(address,bytes32,bytes,uint256)", |log| Some(Event::Cancelled { id: noted(log)?.0 })),
 ];
 
 /// Readers by topic.
@@ -84,7 +103,9 @@ pub(crate) struct Events(BTreeMap<B256, Reader>);
 
 impl Events {
     pub(crate) fn new() -> Self {
-        Self(EVENTS.iter().map(|(signature, it)| (keccak256(signature), *it)).collect())
+        let named = EVENTS.iter().map(|(signature, it)| (keccak256(signature), *it));
+        let noted = NOTES.iter().map(|(signature, it)| (note_topic(signature), *it));
+        Self(named.chain(noted).collect())
     }
 
     /// What `log` says, if it is one of the known events.
@@ -94,24 +115,81 @@ impl Events {
 }
 
 fn proposed(log: &Log) -> Option<Event> {
-    let (targets, values) = (list(log, 2)?, list(log, 3)?);
-    let (signatures, inputs) = (list(log, 4)?, list(log, 5)?);
+    let calls = calls(log, [2, 3, 4, 5], None)?;
+    Some(Event::Proposed { id: data(log, 0)?.into(), proposer: address(data(log, 1)?)?, calls })
+}
+
+/// Targets, values, signatures and arguments from the arrays whose offsets are these words, and which of them are
+/// delegated.
+fn calls(log: &Log, heads: [usize; 4], delegated: Option<usize>) -> Option<Vec<RehearsedCall>> {
+    let [targets, values, signatures, inputs] = heads.map(|it| list(log, it));
+    let (targets, values, signatures, inputs) = (targets?, values?, signatures?, inputs?);
     let count = targets.count;
     if values.count != count || signatures.count != count || inputs.count != count {
         return None;
     }
+    let flags = match delegated {
+        Some(head) => Some(list(log, head).filter(|it| it.count == count)?),
+        None => None,
+    };
     let call = |at: usize| {
-        let to = address(word(targets.rest, at)?)?;
-        let value = word(values.rest, at)?;
         let signature = dynamic(signatures.rest, at)?;
         Some(RehearsedCall {
-            to,
-            value,
+            to: address(word(targets.rest, at)?)?,
+            value: word(values.rest, at)?,
             data: with_signature(&signature, dynamic(inputs.rest, at)?),
+            delegated: match &flags {
+                Some(flags) => !word(flags.rest, at)?.is_zero(),
+                None => false,
+            },
         })
     };
-    let calls = (0..count).map(call).collect::<Option<Vec<_>>>()?;
-    Some(Event::Proposed { id: data(log, 0)?.into(), proposer: address(data(log, 1)?)?, calls })
+    (0..count).map(call).collect()
+}
+
+/// Aave's governors say who made a proposal, and who will execute it, in topics.
+fn aave_proposed(log: &Log) -> Option<Event> {
+    let proposer = address(U256::from_be_bytes(topic(log, 1)?.0))?;
+    let calls = calls(log, [1, 2, 3, 4], Some(5))?;
+    Some(Event::Proposed { id: data(log, 0)?.into(), proposer, calls })
+}
+
+fn aave_queued(log: &Log) -> Option<Event> {
+    let call = RehearsedCall {
+        to: address(U256::from_be_bytes(topic(log, 1)?.0))?,
+        value: data(log, 1)?,
+        data: with_signature(&bytes(log, 2)?, bytes(log, 3)?),
+        delegated: !data(log, 5)?.is_zero(),
+    };
+    Some(Event::QueuedAt { id: data(log, 0)?.into(), call, eta: secs(data(log, 4)?) })
+}
+
+/// Maker's pause notes its calls as they came, without a name: the spell's code runs as the pause's proxy. What is
+/// planned is known by all that it is planned with.
+fn plotted(log: &Log) -> Option<Event> {
+    let (id, call) = noted(log)?;
+    let input = bytes(log, 1)?;
+    Some(Event::QueuedAt { id, call, eta: secs(word(input.get(4..)?, 3)?) })
+}
+
+fn noted(log: &Log) -> Option<(B256, RehearsedCall)> {
+    let input = bytes(log, 1)?;
+    let arguments = input.get(4..)?;
+    let call = RehearsedCall {
+        to: address(word(arguments, 0)?)?,
+        value: U256::ZERO,
+        data: dynamic(arguments, 2)?,
+        delegated: true,
+    };
+    let parts = [word(arguments, 0)?, word(arguments, 1)?, word(arguments, 3)?];
+    let parts = parts.map(|it| it.to_be_bytes::<32>()).concat();
+    Some((keccak256([parts.as_slice(), &call.data].concat()), call))
+}
+
+/// A selector as the first topic of a note.
+fn note_topic(signature: &str) -> B256 {
+    let [a, b, c, d, ..] = keccak256(signature).0;
+    B256::right_padding_from(&[a, b, c, d])
 }
 
 fn voted(log: &Log) -> Option<Event> {
@@ -181,7 +259,7 @@ fn secs(word: U256) -> u64 {
 pub(crate) mod tests {
     use alloy_primitives::{Address, B256, Bytes, Log, U256, hex, keccak256};
 
-    use super::{EVENTS, Event, Events, RehearsedCall};
+    use super::{EVENTS, Event, Events, NOTES, RehearsedCall};
 
     /// Words and byte strings, ABI-encoded as arguments; only what the tests need.
     pub(crate) enum Value {
@@ -267,7 +345,12 @@ pub(crate) mod tests {
     #[test]
     fn a_proposal_has_its_calls_with_or_without_signatures() {
         let to = Address::with_last_byte(0xaa);
-        let call = |data: Vec<u8>| RehearsedCall { to, value: U256::ZERO, data: Bytes::from(data) };
+        let call = |data: Vec<u8>| RehearsedCall {
+            to,
+            value: U256::ZERO,
+            data: Bytes::from(data),
+            delegated: false,
+        };
         for (signature, input, data) in [
             ("", vec![1, 2, 3, 4, 5], vec![1, 2, 3, 4, 5]),
             ("pause()", vec![], hex!("8456cb59").to_vec()),
@@ -279,6 +362,50 @@ pub(crate) mod tests {
             };
             assert_eq!((id, calls), (U256::from(7).into(), vec![call(data)]));
         }
+    }
+
+    #[test]
+    fn what_aave_and_maker_execute_by_delegatecall_is_told_so() {
+        let (spell, word) = (Address::with_last_byte(0xaa), |it: u64| Value::Word(U256::from(it)));
+        let data = encode(&[
+            word(9),
+            Value::Words(vec![U256::from(0xaa)]),
+            Value::Words(vec![U256::ZERO]),
+            Value::List(vec![b"execute()".to_vec()]),
+            Value::List(vec![vec![]]),
+            Value::Words(vec![U256::ONE]),
+        ]);
+        let aave = EVENTS.iter().find(|it| it.0.contains("bool[]")).unwrap().0;
+        let read = Events::new().read(&log(aave, &[U256::from(0xee), U256::from(0x61)], data));
+        let Some(Event::Proposed { proposer, calls, .. }) = read else { panic!("{read:?}") };
+        assert_eq!(proposer, Address::with_last_byte(0xee));
+        assert_eq!((calls[0].to, calls[0].delegated), (spell, true));
+        assert_eq!(calls[0].data, Bytes::copy_from_slice(&keccak256("execute()")[..4]));
+
+        let input = encode(&[
+            word(0xaa),
+            word(0x7a6),
+            Value::Bytes(hex!("61461954").to_vec()),
+            word(5_000),
+        ]);
+        let note = |signature: &str| {
+            let selector = &keccak256(signature)[..4];
+            let fax = [selector, &input].concat();
+            let mut it = log(
+                "",
+                &[U256::from(0xee), U256::from(0xaa), U256::ZERO],
+                encode(&[word(0), Value::Bytes(fax)]),
+            );
+            let mut topics = it.data.topics().to_vec();
+            topics[0] = super::note_topic(signature);
+            it.data = alloy_primitives::LogData::new_unchecked(topics, it.data.data.clone());
+            Events::new().read(&it)
+        };
+        let Some(Event::QueuedAt { id, call, eta }) = note(NOTES[0].0) else { panic!("a plan") };
+        assert_eq!((call.to, call.delegated, eta), (spell, true, 5_000));
+        assert_eq!(call.data, Bytes::from(hex!("61461954")));
+        assert_eq!(note(NOTES[1].0), Some(Event::Executed { id }), "the same plan");
+        assert_eq!(note(NOTES[2].0), Some(Event::Cancelled { id }));
     }
 
     #[test]

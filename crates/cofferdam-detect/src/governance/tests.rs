@@ -6,6 +6,7 @@ use cofferdam_core::{
     evidence::Tracing,
     plan::Plan,
     read::{Answer, Reading, Readings, Rehearsed, StateRead},
+    tx::StorageChange,
 };
 
 pub(crate) use super::events::tests::{Value, encode, log, proposal};
@@ -160,4 +161,38 @@ fn what_is_remembered_goes_through_a_journal_and_comes_back() {
     other.recall(rule, Some(&serde_json::from_str(&memo.to_string()).expect("JSON")));
     let it = parse("block 2\n tx 0xee -> 0x99\n code 0xaa 1 -> 2").remove(0);
     assert_eq!(other.observe(&it).findings, rules.observe(&it).findings);
+}
+
+#[test]
+fn a_payload_that_runs_as_the_executor_and_writes_its_storage_is_high() {
+    let own = RULE.replace("votes =", "delegatecall = true, votes =");
+    for (rule, address, high) in
+        [(own.as_str(), 0x61, true), (own.as_str(), 0x99, false), (RULE, 0x61, false)]
+    {
+        let whole = plan(&format!("{VAULT}{rule}"));
+        let mut rules = RuleSet::build(&whole, ChainId(1)).expect("the rule builds");
+        let mut it = block(
+            &rules,
+            1,
+            vec![proposal(7, Address::with_last_byte(0x99), "cast()", &[])],
+            &[],
+            1,
+        );
+        let asked = it.readings.iter().find_map(|(read, _)| match read {
+            StateRead::Rehearsal(asked) => Some((read.clone(), asked.calls[0].delegated)),
+            _ => None,
+        });
+        let (read, delegated) = asked.expect("the payload is asked for");
+        assert_eq!(delegated, rule != RULE);
+        let mut reading = it.readings.get(&read).expect("answered").clone();
+        if let Answer::Rehearsed(done) = &mut reading.after {
+            let (address, slot) = (Address::with_last_byte(address), U256::from(5));
+            let (before, after) = (U256::ZERO, U256::ONE);
+            done.tx.diff.storage.push(StorageChange { address, slot, before, after });
+        }
+        it.readings.insert(read, reading);
+        let text = "a proposal would write 1 slots of its executor's own";
+        let want = if high { vec![(Severity::High, text.to_owned())] } else { vec![] };
+        assert_eq!(told(&mut rules, &it), want);
+    }
 }

@@ -15,7 +15,9 @@ use super::{
 use crate::{
     ChainView, Effect, Fetched,
     apply::closed,
+    backings,
     holdings::{self, HOLDINGS_KEY},
+    ties,
 };
 
 /// Where a block stands relative to the trail.
@@ -69,6 +71,9 @@ impl Step<'_> {
         let (notes, given_up) = self.bridge_notes(&block, crossings);
         memos.extend(notes);
         memos.extend(self.shape_notes(&observation, &evaluation.findings));
+        let view = self.engine.state.chains.get(&block.chain.0);
+        memos.extend(ties::notes(&self.engine.plan, view, &observation));
+        memos.extend(backings::notes(&self.engine.backings, view, &observation));
         if let Some(view) = self.engine.state.chains.get(&block.chain.0) {
             memos.retain(|(key, memo)| view.memos.get(key) != Some(memo));
         }

@@ -4,7 +4,7 @@ use cofferdam_core::{BlockRef, ChainId, Finding, Observation, Stage, record::Mem
 use cofferdam_detect::bridge::{Crossing, End, Verdict};
 
 use super::Step;
-use crate::bridges;
+use crate::{backings, bridges};
 
 impl Step<'_> {
     /// The notes of a block about bridge messages, for its record.
@@ -41,6 +41,9 @@ impl Step<'_> {
             self.retract(id, "the origin of the payment was found".to_owned());
         }
         self.on_findings(wrong);
+        let engine = &*self.engine;
+        let uncovered = backings::uncovered(&engine.backings, &engine.state, chain);
+        self.on_findings(uncovered);
     }
 
     /// The findings about the payments of a pending transaction.

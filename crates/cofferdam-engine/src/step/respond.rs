@@ -15,7 +15,7 @@ use super::{
     Step,
     alert::{Note, finding_thread},
 };
-use crate::{Effect, OrderState, apply::closed, state::State};
+use crate::{Effect, OrderState, apply::closed, state::State, ties};
 
 impl Step<'_> {
     /// Takes in findings: records what is new, and groups what concerns an entity into an incident.
@@ -292,6 +292,7 @@ impl Step<'_> {
         if findings.is_empty() {
             return None;
         }
+        let ties = ties::of(state, findings.iter().flat_map(|it| &it.finding.actors));
         let under_way = self.under_way(incident);
         let past = past_orders(state, self.now);
         let since = |it: &OrderState| Waiting {
@@ -308,6 +309,7 @@ impl Step<'_> {
             chain: incident.chain,
             holdings: held,
             findings: &findings,
+            ties: &ties,
             past: &past,
             under_way: &under_way,
             waiting: &waiting,

@@ -1,6 +1,7 @@
 //! Tests of the engine through its public door.
 #![expect(clippy::expect_used, reason = "a test may panic")]
 
+mod backing;
 mod bid;
 mod bridge;
 mod chains;

@@ -9,7 +9,7 @@ use revm::{
     context_interface::CreateScheme,
     interpreter::{
         CallInputs, CallOutcome, CreateInputs, CreateOutcome, Interpreter,
-        interpreter::EthInterpreter,
+        interpreter::EthInterpreter, interpreter_types::Jumps,
     },
 };
 
@@ -83,6 +83,8 @@ impl Traces for Actor {
 impl<'a> Inspector<Ctx<'a>, EthInterpreter> for Actor {
     fn step(&mut self, interp: &mut Interpreter<EthInterpreter>, _: &mut Ctx<'a>) {
         self.fresh.step(interp, &self.script.addresses);
+        let (opcode, stack) = (interp.bytecode.opcode(), &interp.stack);
+        self.tracer.note(opcode, || stack.data().last().copied());
     }
 
     fn step_end(&mut self, interp: &mut Interpreter<EthInterpreter>, _: &mut Ctx<'a>) {

@@ -1,4 +1,5 @@
-//! `cofferdam learn`: guards from a protocol's history, as a fragment of a plan for review.
+//! `cofferdam learn`: guards from a protocol's history, as a fragment of a plan for review; `learn llr`: an evidence
+//! card from labelled scores.
 
 use std::{
     path::PathBuf,
@@ -6,18 +7,21 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use cofferdam_learn::{Fragment, Options, learn, report};
 
-use super::{CliError, Output, plan};
+use super::{CliError, Output, card, plan};
 use crate::replay::history;
 
 /// Learns guards from recorded blocks.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct LearnArgs {
+    #[command(subcommand)]
+    command: Option<LearnCommand>,
     /// Folder of the plan whose entities are learned about.
-    #[arg(long)]
-    plan: PathBuf,
+    #[arg(long, required = true)]
+    plan: Option<PathBuf>,
     /// Folder with the recorded data.
     #[arg(long, default_value = "../shared/data")]
     data: PathBuf,
@@ -48,21 +52,34 @@ pub(crate) struct LearnArgs {
     out: Option<PathBuf>,
 }
 
-fn share(text: &str) -> Result<f64, String> {
+/// What else is learned.
+#[derive(Debug, Subcommand)]
+enum LearnCommand {
+    /// Fits an evidence card to labelled scores: what each score of each detector is worth.
+    Llr(card::LlrArgs),
+}
+
+pub(super) fn share(text: &str) -> Result<f64, String> {
     let value = text.parse::<f64>().ok().filter(|it| (0.0..1.0).contains(it));
     value.ok_or_else(|| "a share is at least 0 and below 1, e.g. 0.3".into())
 }
 
-fn ppm(share: f64) -> u32 {
+pub(super) fn ppm(share: f64) -> u32 {
     (share * 1e6).round() as u32
 }
 
 pub(crate) fn run(args: &LearnArgs, output: &Output) -> Result<ExitCode, CliError> {
+    if let Some(LearnCommand::Llr(args)) = &args.command {
+        return card::llr(args, output);
+    }
+    let Some(folder) = &args.plan else {
+        return Err(CliError::new("no plan is named").hint("name its folder with --plan"));
+    };
     if !args.data.is_dir() {
         let error = CliError::new(format!("there is no recorded data at {}", args.data.display()));
         return Err(error.hint("name its folder with --data"));
     }
-    let (plan, _) = plan::load(&args.plan)?;
+    let (plan, _) = plan::load(folder)?;
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs());
     let options = Options {
         holdout_ppm: ppm(args.holdout),

@@ -1,6 +1,7 @@
 //! The command line. Results go to stdout (as JSON with `--json`), everything else to stderr; an
 //! error ends with `hint:` lines that say what to do.
 
+mod card;
 pub mod drill;
 pub mod error;
 mod faults;
@@ -41,7 +42,7 @@ enum Command {
     Run(run::RunArgs),
     /// Replay recorded exploits and ordinary blocks under one generic plan.
     Replay(replay::ReplayArgs),
-    /// Learn guards from recorded blocks: a fragment of a plan, in shadow, for review.
+    /// Learn guards from recorded blocks, or what evidence is worth from labelled scores, for review.
     Learn(learn::LearnArgs),
     /// Prove that every action of a plan would work now.
     Readiness(readiness::ReadinessArgs),

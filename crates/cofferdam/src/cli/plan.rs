@@ -13,7 +13,7 @@ use clap::Subcommand;
 use cofferdam_core::plan::{self, Plan, PlanErrors};
 use cofferdam_engine::{Engine, Limits};
 
-use super::{CliError, Output};
+use super::{CliError, Output, card};
 
 /// Files of a plan folder, and their sizes, that are read at most.
 const FILES_MAX: usize = 1_000;
@@ -76,6 +76,7 @@ pub(crate) fn run(command: PlanCommand, output: &Output) -> Result<ExitCode, Cli
         PlanCommand::Check { folder } => {
             let (began, held) = (Instant::now(), resident());
             let (plan, engine, hash) = build(&folder)?;
+            let evidence = card::checked(&plan)?;
             let load_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             let memory = held.and_then(|held| Some(resident()?.saturating_sub(held)));
             let value = serde_json::json!({
@@ -84,11 +85,12 @@ pub(crate) fn run(command: PlanCommand, output: &Output) -> Result<ExitCode, Cli
                 "rules": plan.rules.len(),
                 "detectors": engine.detectors(),
                 "actions": plan.actions.len(),
+                "evidence": evidence,
                 "load_ms": load_ms,
                 "memory_bytes": memory,
             });
             let text = format!(
-                "{} is a valid plan: {} entities, {} rules, {} actions\nhash {hash}\n",
+                "{} is a valid plan: {} entities, {} rules, {} actions\n{evidence}\nhash {hash}\n",
                 plan.name,
                 plan.entities.len(),
                 plan.rules.len(),
@@ -127,7 +129,8 @@ fn build(folder: &Path) -> Result<(Plan, Engine, B256), CliError> {
             .hint("`cofferdam plan new FOLDER` lays a plan")
     })?;
     let name = path.display().to_string();
-    let plan = plan::parse(&text, &name).map_err(|it| refused(&text, &it))?;
+    let mut plan = plan::parse(&text, &name).map_err(|it| refused(&text, &it))?;
+    card::attach(&mut plan, folder)?;
     let engine = Engine::new(plan.clone(), Limits::default()).map_err(|it| {
         CliError::caused(format!("{name}: a rule cannot be built"), it)
             .hint("docs/reference/detectors.md names detectors and their settings")

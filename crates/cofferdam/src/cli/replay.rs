@@ -1,14 +1,16 @@
 //! `cofferdam replay`: recorded exploits, their variations, and ordinary blocks under one generic plan,
-//! three tables.
+//! three tables, and their figures with intervals.
 
 use std::{fmt::Write, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 use cofferdam_core::Severity;
+use cofferdam_risk::numeric::special::clopper_pearson;
 
 use super::{CliError, Output};
 use crate::replay::{
-    BlockLine, CaseLine, Outcome, ReplayError, VariationLine, benign, exploits, odd, variations,
+    BlockLine, CaseLine, Outcome, ReplayError, VariationLine, benign, exploits, odd, scores,
+    variations,
 };
 
 /// Replays recorded exploits, their variations, and ordinary blocks.
@@ -20,6 +22,9 @@ pub(crate) struct ReplayArgs {
     /// Seed of the attackers' addresses.
     #[arg(long, default_value_t = 7)]
     seed: u64,
+    /// Write what each detector said of exploits and ordinary blocks to this file, for `cofferdam learn llr`.
+    #[arg(long)]
+    scores: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &ReplayArgs, output: &Output) -> Result<ExitCode, CliError> {
@@ -40,11 +45,16 @@ pub(crate) fn run(args: &ReplayArgs, output: &Output) -> Result<ExitCode, CliErr
         variations_table(&varied),
         blocks_table("ordinary blocks", &blocks),
         blocks_table("blocks with liquidations, arbitrage and flash loans", &odd),
+        figures(&cases, &varied, &blocks, &odd),
     ];
     let json = serde_json::json!({
         "exploits": cases, "variations": varied, "blocks": blocks, "odd": odd,
     });
     output.result(&json, &tables.join("\n"));
+    if let Some(path) = &args.scores {
+        std::fs::write(path, scores(&cases, &blocks))
+            .map_err(|it| CliError::io("write the scores", it))?;
+    }
     let silent = blocks.iter().chain(&odd).all(|it| it.critical() == 0);
     Ok(if silent { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -130,6 +140,52 @@ fn blocks_table(what: &str, blocks: &[BlockLine]) -> String {
     let _ =
         writeln!(out, "{what}: {}, {txs} transactions, {critical} critical findings", blocks.len());
     out
+}
+
+/// The headline figures with two-sided 90 % Clopper-Pearson intervals (each end one-sided 95 %).
+fn figures(
+    cases: &[CaseLine],
+    varied: &[VariationLine],
+    blocks: &[BlockLine],
+    odd: &[BlockLine],
+) -> String {
+    let mut out = format!("{:<58} {:>15}  {:<10} 90 % interval\n", "figure", "of", "rate");
+    let mut line = |what: &str, hits: u64, of: u64| {
+        let rate = if of == 0 { "-".to_owned() } else { percent(hits as f64 / of as f64) };
+        let (low, high) = clopper_pearson(hits, of);
+        let (count, low, high) = (format!("{hits} of {of}"), percent(low), percent(high));
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{what:<58} {count:>15}  {rate:<10} {low} … {high}");
+    };
+    let cases_with = |it: &dyn Fn(&CaseLine) -> bool| cases.iter().filter(|case| it(case)).count();
+    let n = cases.len() as u64;
+    let critical = cases_with(&|it| it.worst == Some(Severity::Critical)) as u64;
+    line("recall: exploits with a critical finding", critical, n);
+    let gated = cases_with(&|it| it.orders.gated > 0) as u64;
+    line("exploits with an automatic order", gated, n);
+    let open = cases_with(&|it| it.orders.ungated > 0) as u64;
+    line("exploits with an automatic order, without the harm gate", open, n);
+    let harm = |of: Outcome| varied.iter().filter(|it| it.outcome == of).count() as u64;
+    let (found, missed) = (harm(Outcome::Found), harm(Outcome::Missed));
+    line("recall: variations that do harm", found, found + missed);
+    for (what, blocks) in [("ordinary", blocks), ("odd", odd)] {
+        let txs: u64 = blocks.iter().map(|it| it.txs as u64).sum();
+        let sum = |of: &dyn Fn(&BlockLine) -> u32| -> u64 {
+            blocks.iter().map(|it| u64::from(of(it))).sum::<u64>().min(txs)
+        };
+        let alarms = sum(&BlockLine::critical);
+        line(&format!("false alarms per {what} transaction"), alarms, txs);
+        let name = format!("automatic orders per {what} transaction");
+        line(&name, sum(&|it| it.orders.gated), txs);
+        line(&format!("{name}, without the harm gate"), sum(&|it| it.orders.ungated), txs);
+    }
+    out
+}
+
+fn percent(share: f64) -> String {
+    let share = share * 100.0;
+    let places = if share < 1.0 && share > 0.0 { 4 } else { 1 };
+    format!("{share:.places$} %")
 }
 
 fn failed(error: ReplayError) -> CliError {

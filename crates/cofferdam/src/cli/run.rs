@@ -22,7 +22,7 @@ use cofferdam_record::LocalJournal;
 use tokio::task::JoinSet;
 
 use super::{
-    CliError, Output, default_journal,
+    CliError, Output, card, default_journal,
     journal::broken,
     plan::load,
     wire::{self, Reach},
@@ -60,7 +60,8 @@ pub(crate) struct RunArgs {
 }
 
 pub(crate) async fn run(args: RunArgs, output: &Output) -> Result<ExitCode, CliError> {
-    let (plan, hash) = load(&args.plan)?;
+    let (mut plan, hash) = load(&args.plan)?;
+    card::fall_back(&mut plan, output);
     let chains = wire::reach(&plan)?;
     let by_chain = wire::hands(&plan, &args.plan, &chains)?;
     let authorisations = wire::authorisations(&plan, &args.plan)?;

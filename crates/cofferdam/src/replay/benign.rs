@@ -38,6 +38,8 @@ pub(super) fn is_known(token: &Address) -> bool {
 pub struct BlockLine {
     /// Height.
     pub number: u64,
+    /// Its time, in seconds since the Unix epoch.
+    pub time: u64,
     /// How many transactions.
     pub txs: usize,
     /// How many contracts were protected.
@@ -46,6 +48,9 @@ pub struct BlockLine {
     pub executed: Option<bool>,
     /// Findings by severity.
     pub findings: BTreeMap<Severity, u32>,
+    /// Everything that was found.
+    #[serde(skip)]
+    pub seen: Vec<Seen>,
     /// The critical ones: false alarms.
     pub alarms: Vec<Seen>,
     /// Automatic orders.
@@ -74,12 +79,13 @@ pub fn benign(data: &Path) -> Result<Vec<BlockLine>, ReplayError> {
         let entities = most_active(&block, &recorded.state);
         let (txs, protected) = (block.txs.len(), entities.len());
         let plan = plan(1, serde_json::Value::Array(entities), &serde_json::Map::new())?;
+        let time = block.block.time.0 / 1_000;
         let after = state_after(&recorded.state, &block.txs);
         let mut watcher = Watcher::new(plan, World::Chain(&rules))?;
         let found = watcher.see(block, &recorded.state, &after)?;
         let executed = Some(executed.difference.is_none());
-        let line =
-            BlockLine { number: row.number, txs, protected, executed, ..BlockLine::default() };
+        let number = row.number;
+        let line = BlockLine { number, time, txs, protected, executed, ..BlockLine::default() };
         out.push(line.with(&found, watcher.orders()));
     }
     Ok(out)
@@ -140,8 +146,9 @@ impl BlockLine {
         for it in found {
             *self.findings.entry(it.severity).or_insert(0) += 1;
         }
-        self.alarms = seen(found);
-        self.alarms.retain(|it| it.severity == Severity::Critical);
+        self.seen = seen(found);
+        let critical = self.seen.iter().filter(|it| it.severity == Severity::Critical);
+        self.alarms = critical.cloned().collect();
         Self { orders, ..self }
     }
 

@@ -7,6 +7,7 @@ mod benign;
 mod exploits;
 mod history;
 mod odd;
+mod scores;
 mod variations;
 mod victims;
 mod watcher;
@@ -20,6 +21,7 @@ pub use benign::{BlockLine, benign};
 pub use exploits::{CaseLine, exploits};
 pub use history::history;
 pub use odd::odd;
+pub use scores::scores;
 pub use variations::{Outcome, VariationLine, variations};
 pub use watcher::Orders;
 
@@ -52,8 +54,14 @@ impl ReplayError {
 pub struct Seen {
     /// The detector.
     pub detector: String,
+    /// The entity it is about.
+    pub entity: String,
     /// How bad.
     pub severity: Severity,
+    /// The weight it states, in thousandths of a nat.
+    pub llr_millinats: i32,
+    /// What it is correlated with.
+    pub group: String,
     /// One sentence.
     pub summary: String,
 }
@@ -120,7 +128,10 @@ fn readable(state: &mut Snapshot, beneficiary: Address) {
 fn seen(findings: &[Finding]) -> Vec<Seen> {
     let seen = |it: &Finding| Seen {
         detector: it.detector.clone(),
+        entity: it.entity.clone(),
         severity: it.severity,
+        llr_millinats: it.llr_millinats,
+        group: it.group.clone(),
         summary: it.summary.clone(),
     };
     findings.iter().map(seen).collect()

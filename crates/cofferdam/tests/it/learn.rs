@@ -62,3 +62,85 @@ fn recorded_blocks_give_a_fragment_in_shadow_that_the_plan_takes() {
     assert_eq!(plan.rule("learned-router").map(|it| it.mode), Some(Mode::Shadow));
     cofferdam_detect::RuleSet::build(&plan, cofferdam_core::ChainId(1)).expect("the rule builds");
 }
+
+/// Twenty-five thefts that `outflow` told of, in a thousand clean windows in which it erred twice.
+fn scores() -> String {
+    let mut out = String::new();
+    for at in 0..25_u64 {
+        let time = 1_600_000_000 + at * 1_000_000;
+        out += &format!(
+            "{{\"window\":\"theft-{at}\",\"time\":{time},\"attack\":true,\"detector\":\"outflow\",\"group\":\"value\",\"score\":19000}}\n"
+        );
+        out +=
+            &format!("{{\"window\":\"{at}\",\"time\":{time},\"attack\":false,\"windows\":40}}\n");
+        if at % 12 == 0 {
+            out += &format!(
+                "{{\"window\":\"{at}/x\",\"time\":{time},\"attack\":false,\"detector\":\"outflow\",\"group\":\"value\",\"score\":9000}}\n"
+            );
+        }
+    }
+    out
+}
+
+#[test]
+fn a_card_is_fitted_to_scores_and_a_plan_with_a_worse_one_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    let run = |args: &[&str]| {
+        let run = Command::new(env!("CARGO_BIN_EXE_cofferdam")).args(args).output();
+        let run = run.expect("a program that starts");
+        let text = |it: &[u8]| String::from_utf8_lossy(it).into_owned();
+        (run.status.success(), text(&run.stdout), text(&run.stderr))
+    };
+    std::fs::write(path("scores.jsonl"), scores()).expect("a file");
+    let (scores, card) = (path("scores.jsonl"), path("evidence.toml"));
+    let (scores, card) = (scores.to_str().expect("a name"), card.to_str().expect("a name"));
+    let fitted = run(&[
+        "learn",
+        "llr",
+        "--scores",
+        scores,
+        "--out",
+        card,
+        "--owner",
+        "tests",
+        "--purpose",
+        "a test",
+        "--label-policy",
+        "made up",
+        "--source",
+        "made up|2026-11-26|ours",
+        "--expires",
+        "2999-12-31",
+    ]);
+    assert!(fitted.0, "{}", fitted.2);
+    assert!(
+        fitted.1.contains("17 attacks and 682 clean windows fitted, 8 later attacks"),
+        "{}",
+        fitted.1
+    );
+
+    let plan = format!("{PLAN}\n[decision]\nevidence = \"evidence.toml\"\n");
+    std::fs::write(path("plan.toml"), plan).expect("a file");
+    let place = folder.path().to_str().expect("a name");
+    let fine = run(&["plan", "check", place]);
+    assert!(fine.0, "{}", fine.2);
+    let told = "evidence: 1 tables from 17 attacks and 682 clean windows, version 1 by tests, until 2999-12-31";
+    assert!(fine.1.contains(told), "{}", fine.1);
+
+    let whole = std::fs::read_to_string(card).expect("the card");
+    let bold = whole.replace("clean = 0", "clean = 0 # none").replace("low = ", "low = 1");
+    for (from, to, why) in [
+        (whole.as_str(), whole.replace("owner = \"tests\"", "owner = \"\""), "`owner` is missing"),
+        (&whole, whole.replace("2999-12-31", "2020-12-31"), "expired on 2020-12-31"),
+        (&whole, bold, "refused"),
+    ] {
+        assert_ne!(from, to, "{why}");
+        std::fs::write(card, to).expect("a file");
+        let (fine, _, stderr) = run(&["plan", "check", place]);
+        assert!(!fine && stderr.contains(why), "{why}: {stderr}");
+    }
+    std::fs::remove_file(card).expect("a file");
+    let (fine, _, stderr) = run(&["plan", "check", place]);
+    assert!(!fine && stderr.contains("evidence.toml"), "{stderr}");
+}

@@ -253,6 +253,13 @@ impl<'a> Check<'a> {
             "a budget over no time is no bound",
             hint,
         );
+        let inside = |it: &String| {
+            let plain = |it: &str| !it.is_empty() && !it.starts_with('.') && !it.contains('\\');
+            it.len() <= NAME_BYTES_MAX && it.split('/').all(plain)
+        };
+        let hint = "a file of the plan's folder, e.g. `\"evidence.toml\"`";
+        let named = it.evidence.as_ref().is_none_or(inside);
+        self.require(named, &path("evidence"), "an evidence card lies in the plan's folder", hint);
         let hint = "e.g. `\"1h\"`";
         self.require(it.memory.0 > 0, &path("memory"), "no evidence could count", hint);
     }
