@@ -132,6 +132,26 @@ impl RuleSet {
         self.index.accounts()
     }
 
+    /// Those of them of which any rule wants whatever touches them.
+    pub fn touched(&self) -> impl Iterator<Item = Address> {
+        self.index.touched()
+    }
+
+    /// The signatures that the rules are indexed on, in no order.
+    pub fn topics(&self) -> impl Iterator<Item = B256> {
+        self.index.topics()
+    }
+
+    /// The logs, by emitter and signature, that the rules are indexed on, in no order.
+    pub fn logs(&self) -> impl Iterator<Item = (Address, B256)> {
+        self.index.logs()
+    }
+
+    /// Whether a rule wants to be called for every block.
+    pub fn wants_every_block(&self) -> bool {
+        !self.index.every().is_empty()
+    }
+
     /// The state reads wanted for an observation with these transactions, sorted, each once.
     pub fn wanted(&self, txs: &[Tx]) -> Vec<StateRead> {
         let mut wanted = self.asked.wanted(txs);
@@ -174,6 +194,23 @@ impl RuleSet {
             }
         }
         Evaluation { findings, changed }
+    }
+
+    /// Folds a block into the rules as [`RuleSet::observe`], but tells no state: for a back-test, which asks for
+    /// it once in a while by [`RuleSet::memos`].
+    pub fn advance(&mut self, observation: &Observation) -> Vec<Finding> {
+        self.fold(observation)
+    }
+
+    /// The rules that keep a state, in order.
+    pub fn stateful(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().filter(|it| it.built.is_some()).map(|it| it.id.as_str())
+    }
+
+    /// The present state of every rule that keeps one, by rule.
+    pub fn memos(&self) -> BTreeMap<String, Memo> {
+        let memo = |it: &Running| Some((it.id.clone(), it.detector.memo()?));
+        self.rules.iter().filter_map(memo).collect()
     }
 
     /// Looks at a pending transaction: as [`RuleSet::observe`], but every rule keeps its state.
@@ -454,6 +491,8 @@ mod tests {
         prop_oneof![
             (0u8..12).prop_map(|it| Interest::Account(Address::repeat_byte(it))),
             (0u8..6).prop_map(|it| Interest::Topic(B256::repeat_byte(it))),
+            (0u8..12, 0u8..6)
+                .prop_map(|it| Interest::Log(Address::repeat_byte(it.0), B256::repeat_byte(it.1))),
             Just(Interest::EveryBlock),
         ]
     }
@@ -481,6 +520,7 @@ mod tests {
             let wants = |it: &Interest| match it {
                 Interest::Account(it) => met.contains(it),
                 Interest::Topic(it) => *it == B256::repeat_byte(topic),
+                Interest::Log(by, it) => *by == account(2) && *it == B256::repeat_byte(topic),
                 Interest::EveryBlock => false,
             };
             let expected: BTreeSet<u32> = (0u32..)

@@ -86,7 +86,7 @@ pub fn benign(data: &Path) -> Result<Vec<BlockLine>, ReplayError> {
 }
 
 /// The contracts that most transactions move value through, each with the tokens it was seen to hold.
-fn most_active(block: &Observation, state: &Snapshot) -> Vec<serde_json::Value> {
+pub(crate) fn most_active(block: &Observation, state: &Snapshot) -> Vec<serde_json::Value> {
     let mut counts: BTreeMap<Address, u32> = BTreeMap::new();
     let mut tokens: BTreeMap<Address, BTreeSet<Address>> = BTreeMap::new();
     for tx in &block.txs {
@@ -117,7 +117,7 @@ fn most_active(block: &Observation, state: &Snapshot) -> Vec<serde_json::Value> 
 
 /// Ether at 2,000 dollars, and every token it was seen with at one dollar and 18 decimals, unless it is
 /// one of the few whose decimals and price everybody knows.
-pub(super) fn entity(
+pub(crate) fn entity(
     index: usize,
     account: Address,
     tokens: Option<&BTreeSet<Address>>,
