@@ -3,7 +3,7 @@
 //! **Architecture invariant:** only this crate reads the environment, the wall clock and
 //! configuration files.
 
-mod backtest;
+pub mod backtest;
 pub mod cli;
 pub mod drill;
 pub mod replay;

@@ -18,8 +18,6 @@ use sha2::{Digest, Sha256};
 
 use super::Failure;
 
-/// Between two states that are written down.
-const EVERY: Duration = Duration::from_millis(500);
 /// Files of a data folder that are looked at for its fingerprint.
 const FILES_MAX: usize = 200_000;
 
@@ -29,6 +27,8 @@ pub(crate) struct Keep {
     rows: File,
     bytes: u64,
     last: Instant,
+    /// Between two states that are written down.
+    every: Duration,
     key: String,
 }
 
@@ -49,11 +49,16 @@ fn failed(what: &str) -> impl Fn(std::io::Error) -> Failure + '_ {
 
 impl Keep {
     /// Opens `folder` for the back-test that `key` names, and tells where to go on. With `fresh` what is there is begun
-    /// anew.
+    /// anew. The state is written down `every` so often at most.
     ///
     /// # Errors
     /// If the folder cannot be used, or holds another back-test.
-    pub(crate) fn open(folder: &Path, key: &str, fresh: bool) -> Result<(Self, At), Failure> {
+    pub(crate) fn open(
+        folder: &Path,
+        key: &str,
+        fresh: bool,
+        every: Duration,
+    ) -> Result<(Self, At), Failure> {
         std::fs::create_dir_all(folder).map_err(failed("create the folder of the results"))?;
         let state = folder.join("state.json");
         if fresh && state.exists() {
@@ -78,7 +83,8 @@ impl Keep {
         rows.set_len(at.rows_bytes).map_err(failed("cut the rows"))?;
         rows.seek(std::io::SeekFrom::End(0)).map_err(failed("open the rows"))?;
         let (bytes, key) = (at.rows_bytes, key.to_owned());
-        Ok((Self { folder: folder.to_owned(), rows, bytes, last: Instant::now(), key }, at))
+        let (folder, last) = (folder.to_owned(), Instant::now());
+        Ok((Self { folder, rows, bytes, last, every, key }, at))
     }
 
     /// Appends rows.
@@ -102,7 +108,7 @@ impl Keep {
     /// # Errors
     /// If it cannot be written.
     pub(crate) fn seam(&mut self, piece: usize, seam: Option<&Seam>, last: bool) -> Result<(), Failure> {
-        if !last && self.last.elapsed() < EVERY {
+        if !last && self.last.elapsed() < self.every {
             return Ok(());
         }
         self.rows.sync_data().map_err(failed("write the rows"))?;

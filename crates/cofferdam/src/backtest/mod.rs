@@ -25,7 +25,7 @@ pub(crate) use export::export;
 pub(crate) use html::page;
 pub(crate) use keep::{Keep, fingerprint, rows as kept_rows};
 pub(crate) use run::{Job, Progress, run};
-pub(crate) use scan::{Scanned, scan};
+pub use scan::{Scanned, scan};
 pub(crate) use source::Strand;
 pub(crate) use table::{calibration, outcome, scanned};
 
@@ -33,7 +33,7 @@ use crate::replay::ReplayError;
 
 /// Why a back-test cannot go on.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// The data cannot be read.
     #[error("the data cannot be read")]
     Data(#[from] ReplayError),

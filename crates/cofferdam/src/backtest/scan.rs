@@ -11,23 +11,24 @@ use crate::replay::ReplayError;
 
 /// What a scan came to.
 #[derive(Clone, Debug, serde::Serialize)]
-pub(crate) struct Scanned {
+pub struct Scanned {
     /// Rules.
-    pub(crate) rules: usize,
+    pub rules: usize,
     /// Of these, with a memory.
-    pub(crate) stateful: usize,
-    /// Blocks and logs in the files.
-    pub(crate) blocks: u64,
-    pub(crate) logs: u64,
+    pub stateful: usize,
+    /// Blocks in the files.
+    pub blocks: u64,
+    /// Logs in the files.
+    pub logs: u64,
     /// Findings.
-    pub(crate) detections: Detections,
+    pub detections: Detections,
 }
 
 /// Scans the Parquet files of `data` under `plan` on `threads` threads.
 ///
 /// # Errors
 /// If files or plan cannot be used.
-pub(crate) fn scan(
+pub fn scan(
     data: &Path,
     plan: &Plan,
     threads: usize,

@@ -1,6 +1,6 @@
 //! `cofferdam backtest`: a plan over history, on every core, in one pass; and `cofferdam backtest export`.
 
-use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
+use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Subcommand, ValueEnum};
 use cofferdam_backtest::Options;
@@ -52,6 +52,9 @@ struct RunArgs {
     /// Pieces of a range, after which the state is written down.
     #[arg(long, hide = true)]
     range: Option<NonZeroUsize>,
+    /// Milliseconds between two states that are written down.
+    #[arg(long, hide = true, default_value_t = 500)]
+    keep_ms: u64,
     /// Walk-forward folds.
     #[arg(long, default_value_t = 4)]
     folds: usize,
@@ -135,7 +138,7 @@ fn run_backtest(args: &RunArgs, output: &Output) -> Result<ExitCode, CliError> {
     let hash = loaded.as_ref().map(|it| it.1).unwrap_or_default();
     let settings = format!("{options:?} {} {:?} {}", args.variations, args.range, env!("CARGO_PKG_VERSION"));
     let key = fingerprint(&args.data, &[hash.as_slice(), settings.as_bytes()]).map_err(failed)?;
-    let (mut keep, at) = Keep::open(&args.out, &key, args.fresh).map_err(failed)?;
+    let (mut keep, at) = Keep::open(&args.out, &key, args.fresh, Duration::from_millis(args.keep_ms)).map_err(failed)?;
     let range = args.range.map(NonZeroUsize::get);
     let job = Job { strands: &chosen.strands, labels: &chosen.labels, options, threads, range };
     let result = go(&job, &mut keep, at, &mut |it| output.status(&bar(it)));
