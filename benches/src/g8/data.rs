@@ -6,9 +6,7 @@ use std::{io::Write, path::Path};
 use alloy_primitives::{Address, B256, Bytes, Log, U256, keccak256};
 use cofferdam_columns::{Packing, Writer};
 use cofferdam_core::{
-    BlockEnv, BlockRef, ChainId, Observation, Stage, Timestamp, Tx,
-    plan::Plan,
-    read::Readings,
+    BlockEnv, BlockRef, ChainId, Observation, Stage, Timestamp, Tx, plan::Plan, read::Readings,
 };
 use cofferdam_risk::numeric::random::Philox;
 

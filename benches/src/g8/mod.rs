@@ -117,7 +117,8 @@ fn same(
     let theirs = peer.ask("join")?.hits;
     let windows = peer.ask("windows")?.hits;
     let (_, hits) = pairs(folder, detectors)?;
-    let stateless: Vec<u32> = (0..).zip(detectors).filter(|it| !it.1.stateful).map(|it| it.0).collect();
+    let stateless: Vec<u32> =
+        (0..).zip(detectors).filter(|it| !it.1.stateful).map(|it| it.0).collect();
     let mut ours: Found = BTreeMap::new();
     for it in hits {
         let id = stateless.get(it.detector as usize).copied().unwrap_or_default();
@@ -125,7 +126,12 @@ fn same(
         *of = (of.0 + 1, of.1 + it.block * 10_000 + it.log);
     }
     if ours != theirs {
-        return Err(format!("hits differ: ours of {} detectors, theirs of {}", ours.len(), theirs.len()).into());
+        return Err(format!(
+            "hits differ: ours of {} detectors, theirs of {}",
+            ours.len(),
+            theirs.len()
+        )
+        .into());
     }
     let (_, counts) = whole(folder, plan)?;
     let expected: BTreeMap<u32, u64> =
@@ -135,8 +141,14 @@ fn same(
         return Err(format!("findings differ, first at {wrong:?}").into());
     }
     for id in sample(detectors.len()).take(10) {
-        let (a, b) = (peer.ask(&format!("duckdb {id}"))?.hits, peer.ask(&format!("polars {id}"))?.hits);
-        let want: Found = theirs.iter().chain(&windows).filter(|it| *it.0 == id).map(|it| (*it.0, *it.1)).collect();
+        let (a, b) =
+            (peer.ask(&format!("duckdb {id}"))?.hits, peer.ask(&format!("polars {id}"))?.hits);
+        let want: Found = theirs
+            .iter()
+            .chain(&windows)
+            .filter(|it| *it.0 == id)
+            .map(|it| (*it.0, *it.1))
+            .collect();
         if a != want || b != want {
             return Err(format!("one query for detector {id} finds something else").into());
         }
@@ -172,10 +184,16 @@ fn one_pass(
     }
     let scale = detectors.len() as f64 / f64::from(asked);
     for (name, _, seconds) in rivals {
-        let row = Row::rate(format!("1,000 detectors, one pass; {name}: one query each"), "s", ours);
-        report.row(row.faster_than(format!("{name} {}", peer.version(name)), seconds * scale).at_least(100.0));
+        let row =
+            Row::rate(format!("1,000 detectors, one pass; {name}: one query each"), "s", ours);
+        report.row(
+            row.faster_than(format!("{name} {}", peer.version(name)), seconds * scale)
+                .at_least(100.0),
+        );
     }
-    report.note(format!("of the single queries {asked} were run, spread over all detectors, and scaled"));
+    report.note(format!(
+        "of the single queries {asked} were run, spread over all detectors, and scaled"
+    ));
     Ok(())
 }
 
@@ -214,7 +232,8 @@ fn cold(
             false => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned().into()),
         }
     };
-    let ours = || timed(Command::new(std::env::current_exe()?).arg("g8-first").arg(folder).args(&words));
+    let ours =
+        || timed(Command::new(std::env::current_exe()?).arg("g8-first").arg(folder).args(&words));
     let mut best = [Duration::MAX; 3];
     for _ in 0..ROUNDS {
         best[0] = best[0].min(ours()?);

@@ -96,8 +96,7 @@ pub fn calibrate(
     let mut out = Vec::new();
     for action in &plan.actions {
         let (cost, _) = action.cost.total(Timestamp(0));
-        let concerns =
-            |it: &TxRow| it.entity.is_empty() || action.contains.contains(&it.entity);
+        let concerns = |it: &TxRow| it.entity.is_empty() || action.contains.contains(&it.entity);
         let quiet = windows(txs.iter().filter(|it| concerns(it) && !near.row(it)), cost);
         let loud = quiet.len() as u64;
         let ahead = action.effect_blocks.max(1) - 1;

@@ -54,7 +54,12 @@ pub(crate) struct Lost {
 
 impl Counterfactual {
     /// The curve of an attack with these losses; `None` if nothing is known to be lost.
-    pub(crate) fn of(strand: &str, incident: &str, seen: Option<u64>, losses: &[Lost]) -> Option<Self> {
+    pub(crate) fn of(
+        strand: &str,
+        incident: &str,
+        seen: Option<u64>,
+        losses: &[Lost],
+    ) -> Option<Self> {
         let mut losses: Vec<Lost> = losses.to_vec();
         losses.sort_by_key(|it| it.time);
         let total = losses.iter().map(|it| it.loss).fold(Usd::ZERO, Usd::plus);

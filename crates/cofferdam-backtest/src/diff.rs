@@ -21,7 +21,12 @@ pub enum DiffError {
 ///
 /// # Errors
 /// [`DiffError::NoTable`] if there is no such table; then it must be changed by hand.
-pub fn set_in_action(text: &str, action: &str, key: &str, value: &str) -> Result<String, DiffError> {
+pub fn set_in_action(
+    text: &str,
+    action: &str,
+    key: &str,
+    value: &str,
+) -> Result<String, DiffError> {
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let missing = || DiffError::NoTable { action: action.to_owned() };
     let (from, to) = table(&lines, action).ok_or_else(missing)?;
@@ -57,7 +62,8 @@ fn table(lines: &[&str], action: &str) -> Option<(usize, usize)> {
         if header(line) {
             from = (name.replace(' ', "") == "[[actions]]").then_some(index);
         }
-        let value = line.split_once('=').map(|it| it.1.split('#').next().unwrap_or_default().trim());
+        let value =
+            line.split_once('=').map(|it| it.1.split('#').next().unwrap_or_default().trim());
         let mine = assigns(line, "id") && value.is_some_and(|it| quoted.iter().any(|q| q == it));
         if let Some(from) = from.filter(|_| mine) {
             let after = lines.iter().skip(index + 1).position(|it| header(it));

@@ -167,7 +167,10 @@ impl Attack<'_> {
             reached(it.time, it.number, it.place, rule.map_or("", |it| &it.rule))
         });
         let mut mine = orders.iter().filter(|it| {
-            it.automatic && it.chain == first.chain && it.place >= first.place && it.time <= last.time
+            it.automatic
+                && it.chain == first.chain
+                && it.place >= first.place
+                && it.time <= last.time
         });
         let order = mine.next();
         let answered = order.map(|it| reached(it.time, it.number, it.place, &it.action));

@@ -125,7 +125,10 @@ mod tests {
         let of = |body: &str| Labels::parse(&format!("{{\"{hash}\": {body}}}"));
         let loss = |body: &str| of(body).unwrap().get(&hash).unwrap().loss;
         assert_eq!(loss(r#"{"incident": "a", "loss": 12.5}"#), Some(Usd(12_500_000)));
-        assert_eq!(loss(r#"{"incident": "a", "loss": 25492489.00050001}"#).map(|it| it.0 % 1000), Some(500));
+        assert_eq!(
+            loss(r#"{"incident": "a", "loss": 25492489.00050001}"#).map(|it| it.0 % 1000),
+            Some(500)
+        );
         assert_eq!(loss(r#"{"incident": "a", "loss": "3 usd"}"#), Some(Usd::whole(3)));
         assert_eq!(loss(r#"{"incident": "a"}"#), None);
         for wrong in [r#"{"incident": ""}"#, r#"{"incident": "a", "loss": []}"#, r#"{"loss": 1}"#] {

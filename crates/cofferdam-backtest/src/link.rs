@@ -31,7 +31,9 @@ impl Linker {
         // Two recordings of one block are two blocks of the chain that is replayed.
         let seen = self.real.iter().any(|it| it.0 == block.hash) || block.hash.is_zero();
         let hash = match seen {
-            true => keccak256([&number.to_be_bytes()[..], parent.as_slice(), block.hash.as_slice()].concat()),
+            true => keccak256(
+                [&number.to_be_bytes()[..], parent.as_slice(), block.hash.as_slice()].concat(),
+            ),
             false => block.hash,
         };
         self.heads.insert(block.chain.0, (number, hash));

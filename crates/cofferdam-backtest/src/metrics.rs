@@ -139,8 +139,7 @@ impl Scored {
     /// The distribution of the scores.
     pub(crate) fn histogram(&self) -> Histogram {
         let bins = (SCORES.1 - SCORES.0) as usize;
-        let mut out =
-            Histogram { from: SCORES.0, benign: vec![0; bins], attacks: vec![0; bins] };
+        let mut out = Histogram { from: SCORES.0, benign: vec![0; bins], attacks: vec![0; bins] };
         let bin = |score: i64| {
             let nats = score.div_euclid(1_000).clamp(SCORES.0, SCORES.1 - 1);
             usize::try_from(nats - SCORES.0).unwrap_or_default()
@@ -171,16 +170,17 @@ pub(crate) fn average_precision(points: &[PrPoint]) -> f64 {
 /// One line per rule, by name. `attacks` are the rows of each attack, `benign` all benign rows.
 pub(crate) fn rule_lines(attacks: &[Vec<&TxRow>], benign: &[&TxRow]) -> Vec<RuleLine> {
     let mut out: BTreeMap<String, RuleLine> = BTreeMap::new();
-    let line = |out: &mut BTreeMap<String, RuleLine>, it: &RuleScore, add: &dyn Fn(&mut RuleLine)| {
-        let line = out.entry(it.rule.clone()).or_insert_with(|| RuleLine {
-            rule: it.rule.clone(),
-            detector: it.detector.clone(),
-            attacks: 0,
-            critical_attacks: 0,
-            benign: BTreeMap::new(),
-        });
-        add(line);
-    };
+    let line =
+        |out: &mut BTreeMap<String, RuleLine>, it: &RuleScore, add: &dyn Fn(&mut RuleLine)| {
+            let line = out.entry(it.rule.clone()).or_insert_with(|| RuleLine {
+                rule: it.rule.clone(),
+                detector: it.detector.clone(),
+                attacks: 0,
+                critical_attacks: 0,
+                benign: BTreeMap::new(),
+            });
+            add(line);
+        };
     for rows in attacks {
         for it in loudest(rows.iter().flat_map(|row| &row.rules)).into_values() {
             line(&mut out, it, &|line| {

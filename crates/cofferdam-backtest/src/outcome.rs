@@ -8,8 +8,8 @@ use cofferdam_risk::{calibration::report::group_bootstrap, numeric::random::Phil
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BacktestError, BlockRow, Counterfactual, FoldLine, Histogram, IncidentLine, OrderedRow, PrPoint,
-    Row, RuleLine, TxRow,
+    BacktestError, BlockRow, Counterfactual, FoldLine, Histogram, IncidentLine, OrderedRow,
+    PrPoint, Row, RuleLine, TxRow,
     incidents::{Attack, attacks},
     metrics::{CostPoint, Scored, average_precision, rule_lines},
     pass::millinats,

@@ -64,7 +64,11 @@ impl Pass {
     ///
     /// # Errors
     /// If the plan's rules cannot be built.
-    pub fn new(strand: &str, plan: Plan, priced: BTreeMap<B256, Usd>) -> Result<Self, BacktestError> {
+    pub fn new(
+        strand: &str,
+        plan: Plan,
+        priced: BTreeMap<B256, Usd>,
+    ) -> Result<Self, BacktestError> {
         let engine = Engine::new(plan.clone(), limits()).map_err(BacktestError::Plan)?;
         let modes = plan.rules.iter().map(|it| (it.id.clone(), it.mode)).collect();
         let strand = strand.to_owned();

@@ -107,3 +107,76 @@ fn plus(a: B256, b: B256) -> B256 {
         .wrapping_add(alloy_primitives::U256::from_be_bytes(b.0));
     B256::from(sum)
 }
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::{Address, B256, Bytes, Log, U256};
+    use cofferdam_core::{
+        BlockEnv, BlockRef, ChainId, Observation, Stage, Timestamp, Tx, plan::Plan, read::Readings,
+    };
+    use cofferdam_detect::RuleSet;
+
+    use super::{Detections, Scan};
+
+    const PLAN: &str = r#"
+version = 1
+name = "scan"
+chains = [{ id = "eip155:1" }]
+[[entities]]
+id = "vault"
+accounts = ["eip155:1:0x00000000000000000000000000000000000000aa"]
+[[rules]]
+id = "large"
+detector = "expression"
+settings = { when = "log", event = "Moved(uint256 amount)", if = "amount > 7" }
+[[rules]]
+id = "often"
+detector = "expression"
+settings = { when = "log", event = "Moved(uint256 amount)", if = "sum(amount, 2m) > 30" }
+"#;
+
+    fn block(number: u64) -> Observation {
+        let topic = alloy_primitives::keccak256("Moved(uint256)");
+        let amount = U256::from(number * 7 % 11).to_be_bytes::<32>();
+        let log =
+            Log::new_unchecked(Address::with_last_byte(0xaa), vec![topic], Bytes::from(amount));
+        let hash = B256::from(U256::from(number + 1));
+        let tx = Tx { hash, succeeded: true, logs: vec![log], ..Tx::default() };
+        let time = Timestamp::from_secs(12 * number);
+        Observation {
+            block: BlockRef { chain: ChainId(1), number, hash, parent: B256::ZERO, time },
+            env: BlockEnv::default(),
+            stage: Stage::Provisional,
+            witnesses: 1,
+            txs: vec![tx],
+            readings: Readings::default(),
+        }
+    }
+
+    #[test]
+    fn state_that_is_handed_over_at_any_seam_finds_what_one_place_finds() {
+        let plan: Plan = toml::from_str(PLAN).unwrap();
+        let mut whole = RuleSet::build(&plan, ChainId(1)).unwrap();
+        let mut serial = Detections::default();
+        for it in (0..60).flat_map(|it| whole.advance(&block(it))) {
+            serial.add(&it);
+        }
+        assert!(serial.rules["large"].values().sum::<u64>() > 5);
+        assert!(serial.rules["often"].values().sum::<u64>() > 5);
+        for seam in [1, 17, 30, 59] {
+            let (mut stateless, mut stateful) = Scan::halves(&plan, ChainId(1)).unwrap();
+            assert_eq!((stateless.rules().len(), stateful.rules().len()), (1, 1));
+            let mut found = Detections::default();
+            (0..seam).for_each(|it| stateful.see(&block(it), &mut found));
+            let memos = stateful.memos();
+            let (_, mut next) = Scan::halves(&plan, ChainId(1)).unwrap();
+            next.recall(&memos);
+            (seam..60).for_each(|it| next.see(&block(it), &mut found));
+            // Rules without memory, the later range first.
+            let mut other = Detections::default();
+            (seam..60).chain(0..seam).for_each(|it| stateless.see(&block(it), &mut other));
+            found.join(&other);
+            assert_eq!(found, serial, "a seam before block {seam}");
+        }
+    }
+}

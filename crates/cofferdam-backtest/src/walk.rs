@@ -108,7 +108,9 @@ fn choose(train: &Scored, miss_weight: f64) -> Option<i64> {
     };
     let points = train.pr();
     let best = points.iter().filter(|it| it.threshold > train.prior).min_by(|a, b| {
-        cost(a.hits, a.alarms).total_cmp(&cost(b.hits, b.alarms)).then(b.threshold.cmp(&a.threshold))
+        cost(a.hits, a.alarms)
+            .total_cmp(&cost(b.hits, b.alarms))
+            .then(b.threshold.cmp(&a.threshold))
     });
     best.map(|it| it.threshold)
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use alloy_primitives::{Address, B256, Bytes, U256, hex};
 use arrow_array::{
-    Array, BinaryArray, BooleanArray, DictionaryArray, FixedSizeBinaryArray, Int32Array, Int64Array,
-    LargeBinaryArray, LargeStringArray, RecordBatch, StringArray, UInt32Array, UInt64Array,
-    types::Int32Type,
+    Array, BinaryArray, BooleanArray, DictionaryArray, FixedSizeBinaryArray, Int32Array,
+    Int64Array, LargeBinaryArray, LargeStringArray, RecordBatch, StringArray, UInt32Array,
+    UInt64Array, types::Int32Type,
 };
 
 use crate::ColumnError;
@@ -75,7 +75,8 @@ impl<'a> Column<'a> {
             return Ok(Some(Bytes::copy_from_slice(it.value(row))));
         }
         if let Some(it) = any.downcast_ref::<DictionaryArray<Int32Type>>() {
-            let key = usize::try_from(it.keys().value(row)).map_err(|_| self.wrong(row, "no key"))?;
+            let key =
+                usize::try_from(it.keys().value(row)).map_err(|_| self.wrong(row, "no key"))?;
             let values = Column { array: it.values().as_ref(), ..*self };
             return values.bytes(key);
         }

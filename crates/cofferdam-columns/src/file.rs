@@ -94,7 +94,8 @@ impl ColumnFile {
             if rows == 0 {
                 continue;
             }
-            let column = group.columns().iter().find(|it| it.column_path().string() == "block_number");
+            let column =
+                group.columns().iter().find(|it| it.column_path().string() == "block_number");
             let told = column.and_then(|it| it.statistics()).and_then(span);
             let (first, last) = match told {
                 Some(it) => it,

@@ -9,7 +9,7 @@ use alloy_primitives::{
     Address, B256,
     map::{AddressSet, B256Set, HashMap},
 };
-use arrow_array::{Array, BinaryArray, DictionaryArray, RecordBatch, types::Int32Type};
+use arrow_array::{Array, BinaryArray, DictionaryArray, Int32Array, RecordBatch, types::Int32Type};
 
 use crate::{ColumnError, cells::Cells, file::ColumnFile};
 
@@ -64,13 +64,12 @@ impl<'a, T: Copy + Default> Codes<'a, T> {
         Self { known, values: None, codes: Vec::new() }
     }
 
-    /// The number of every row, in order.
-    fn each(
-        &mut self,
-        column: &DictionaryArray<Int32Type>,
-        mut visit: impl FnMut(usize, T),
-    ) -> Option<()> {
-        let values = column.values().as_any().downcast_ref::<BinaryArray>()?;
+    /// Makes the numbers those of the dictionary of `column`.
+    fn learn(&mut self, column: &DictionaryArray<Int32Type>) {
+        let Some(values) = column.values().as_any().downcast_ref::<BinaryArray>() else {
+            self.codes.clear();
+            return;
+        };
         let same = self.values.as_ref().is_some_and(|it| {
             it.len() == values.len() && it.value_data().as_ptr() == values.value_data().as_ptr()
         });
@@ -78,13 +77,14 @@ impl<'a, T: Copy + Default> Codes<'a, T> {
             self.codes = values.iter().map(|it| it.map_or_else(T::default, self.known)).collect();
             self.values = Some(values.clone());
         }
-        let keys = column.keys();
-        for (row, key) in keys.values().iter().enumerate() {
-            let code = usize::try_from(*key).ok().and_then(|it| self.codes.get(it).copied());
-            let code = code.filter(|_| keys.is_valid(row)).unwrap_or_default();
-            visit(row, code);
-        }
-        Some(())
+    }
+
+    /// The number of one row; the default for null.
+    #[inline]
+    fn code(&self, keys: &Int32Array, row: usize) -> T {
+        let key = keys.values().get(row).and_then(|it| usize::try_from(*it).ok());
+        let code = key.and_then(|it| self.codes.get(it).copied());
+        code.filter(|_| keys.is_valid(row)).unwrap_or_default()
     }
 }
 
@@ -141,46 +141,24 @@ fn matches(
         near.clear();
         let address = dictionary(&batch, "address", file)?;
         let topic = dictionary(&batch, "topic0", file)?;
-        emitters.each(address, |row, code| {
+        emitters.learn(address);
+        for row in 0..address.len() {
+            let code = emitters.code(address.keys(), row);
             if code != 0 {
                 near.push((row, code));
             }
-        });
-        // The dictionary of signatures is asked for those rows alone.
-        signatures.each_of(topic, &near, |row, emitter, signature| {
+        }
+        // Signatures are asked for those rows alone.
+        signatures.learn(topic);
+        for (row, emitter) in near.iter().copied() {
+            let signature = signatures.code(topic.keys(), row);
             if let Some(list) = numbered.of.get(&(emitter, signature)) {
                 hit(start + row, list);
             }
-        });
+        }
         start += batch.num_rows();
     }
     Ok(())
-}
-
-impl<T: Copy + Default> Codes<'_, T> {
-    /// As [`Codes::each`] for some rows, each with a number that is handed on.
-    fn each_of(
-        &mut self,
-        column: &DictionaryArray<Int32Type>,
-        rows: &[(usize, u32)],
-        mut visit: impl FnMut(usize, u32, T),
-    ) {
-        let Some(values) = column.values().as_any().downcast_ref::<BinaryArray>() else { return };
-        let same = self.values.as_ref().is_some_and(|it| {
-            it.len() == values.len() && it.value_data().as_ptr() == values.value_data().as_ptr()
-        });
-        if !same {
-            self.codes = values.iter().map(|it| it.map_or_else(T::default, self.known)).collect();
-            self.values = Some(values.clone());
-        }
-        let keys = column.keys();
-        for (row, carried) in rows.iter().copied().filter(|it| keys.is_valid(it.0)) {
-            let code = keys.values().get(row).and_then(|it| usize::try_from(*it).ok());
-            if let Some(code) = code.and_then(|it| self.codes.get(it).copied()) {
-                visit(row, carried, code);
-            }
-        }
-    }
 }
 
 fn dictionary<'a>(
@@ -252,11 +230,11 @@ fn signed(
     let mut start = 0;
     for batch in file.read(&[group], Some(&["topic0"]), true, None)? {
         let batch = batch.map_err(|it| ColumnError::parquet(&file.path, it))?;
-        codes.each(dictionary(&batch, "topic0", file)?, |row, hit| {
-            if hit {
-                out.push(start + row);
-            }
-        });
+        let topic = dictionary(&batch, "topic0", file)?;
+        codes.learn(topic);
+        out.extend(
+            (0..topic.len()).filter(|it| codes.code(topic.keys(), *it)).map(|it| start + it),
+        );
         start += batch.num_rows();
     }
     Ok(())

@@ -171,8 +171,10 @@ impl Parts {
         let keys = Keys::of(cells)?;
         let (index, address) = (cells.need("log_index")?, cells.need("address")?);
         let (data, hash) = (cells.need("data")?, cells.have("transaction_hash"));
-        let topics: Vec<Column<'_>> =
-            ["topic0", "topic1", "topic2", "topic3"].iter().filter_map(|it| cells.have(it)).collect();
+        let topics: Vec<Column<'_>> = ["topic0", "topic1", "topic2", "topic3"]
+            .into_iter()
+            .filter_map(|it| cells.have(it))
+            .collect();
         for row in 0..cells.rows() {
             let key = keys.at(row)?;
             if !slice.holds(key.0) {
@@ -317,7 +319,10 @@ impl<'a> TxColumns<'a> {
             value,
             input: self.input.bytes(row)?.unwrap_or_default(),
             gas_limit: self.gas_limit.sure(row)?,
-            envelope: Envelope { kind: u8::try_from(kind).unwrap_or_default(), ..Envelope::default() },
+            envelope: Envelope {
+                kind: u8::try_from(kind).unwrap_or_default(),
+                ..Envelope::default()
+            },
             gas_used: number(self.gas_used)?.unwrap_or_default(),
             max_fee_per_gas: number(self.cap)?.unwrap_or(price).into(),
             max_priority_fee_per_gas: number(self.tip)?.unwrap_or(price).into(),

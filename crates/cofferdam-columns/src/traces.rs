@@ -60,12 +60,13 @@ impl Frames {
         frames.sort_by(|a, b| a.0.cmp(&b.0));
         let mut frames: Vec<Frame> = frames.into_iter().map(|it| it.1).collect();
         link_frames(&mut frames).map_err(|at| ColumnError::Missing {
-            what: format!("traces of transaction {} in block {}: row {at} has no parent", key.1, key.0),
+            what: format!(
+                "traces of transaction {} in block {}: row {at} has no parent",
+                key.1, key.0
+            ),
         })?;
         let root = frames.first();
-        tx.created = root
-            .filter(|it| it.kind == CallKind::Create && it.succeeded)
-            .map(|it| it.to);
+        tx.created = root.filter(|it| it.kind == CallKind::Create && it.succeeded).map(|it| it.to);
         tx.frames = frames;
         tx.tracing = Tracing::Node;
         Ok(())

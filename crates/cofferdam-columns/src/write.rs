@@ -108,14 +108,15 @@ impl Writer {
             .set_max_row_group_row_count(Some(self.group))
             .build();
         let file = File::create(path).map_err(|it| ColumnError::io(path, it))?;
-        let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).map_err(bad)?;
+        let mut writer =
+            ArrowWriter::try_new(file, batch.schema(), Some(properties)).map_err(bad)?;
         writer.write(&batch).map_err(bad)?;
         writer.close().map_err(bad)?;
         Ok(())
     }
 }
 
-fn bytes<'a, T: AsRef<[u8]> + 'a>(it: impl Iterator<Item = Option<T>>) -> ArrayRef {
+fn bytes<T: AsRef<[u8]>>(it: impl Iterator<Item = Option<T>>) -> ArrayRef {
     Arc::new(it.collect::<BinaryArray>())
 }
 
@@ -187,7 +188,11 @@ fn transactions(blocks: &[Observation]) -> Vec<Named> {
 
 fn float(value: U256) -> f64 {
     // A convenience column of cryo's; nothing of ours reads it.
-    value.as_limbs().iter().rev().fold(0.0, |sum, limb| sum * 18_446_744_073_709_551_616.0 + *limb as f64)
+    value
+        .as_limbs()
+        .iter()
+        .rev()
+        .fold(0.0, |sum, limb| sum * 18_446_744_073_709_551_616.0 + *limb as f64)
 }
 
 fn logs(blocks: &[Observation]) -> Vec<Named> {

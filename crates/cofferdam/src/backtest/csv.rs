@@ -42,7 +42,11 @@ pub(super) fn text(path: &Path) -> Result<String, ReplayError> {
     let mut limited: Box<dyn Read> = match path.extension().is_some_and(|it| it == "zst") {
         true => {
             let reader = ruzstd::decoding::StreamingDecoder::new(std::io::BufReader::new(file));
-            Box::new(reader.map_err(|it| ReplayError::new(what.clone(), it.to_string()))?.take(BYTES_MAX + 1))
+            Box::new(
+                reader
+                    .map_err(|it| ReplayError::new(what.clone(), it.to_string()))?
+                    .take(BYTES_MAX + 1),
+            )
         }
         false => Box::new(file.take(BYTES_MAX + 1)),
     };

@@ -65,7 +65,9 @@ pub(crate) fn strands(
         Some(_) => {
             for name in ["exploit-traces", "bridge-nomad-ronin"] {
                 if data.join(name).is_dir() {
-                    it.notes.push(format!("{name} is left out: it has plans of its own; run without --plan"));
+                    it.notes.push(format!(
+                        "{name} is left out: it has plans of its own; run without --plan"
+                    ));
                 }
             }
         }
@@ -116,9 +118,11 @@ impl Chosen {
         };
         files.retain(lines);
         for path in files {
-            let name = path.file_name().map(|it| it.to_string_lossy().into_owned()).unwrap_or_default();
+            let name =
+                path.file_name().map(|it| it.to_string_lossy().into_owned()).unwrap_or_default();
             let Some(plan) = plan else {
-                self.notes.push(format!("{name} is left out: it needs a plan; name one with --plan"));
+                self.notes
+                    .push(format!("{name} is left out: it needs a plan; name one with --plan"));
                 continue;
             };
             let lines = Lines::open(&path)?;
@@ -133,7 +137,9 @@ impl Chosen {
         let bad = |it| ReplayError::new("Parquet files", it);
         let Some(folder) = Folder::open(data).map_err(bad)? else { return Ok(()) };
         let Some(plan) = plan else {
-            self.notes.push("the Parquet files are left out: they need a plan; name one with --plan".into());
+            self.notes.push(
+                "the Parquet files are left out: they need a plan; name one with --plan".into(),
+            );
             return Ok(());
         };
         let only = plan.chains.first().map_or(ChainId(1), |it| it.id);
@@ -141,13 +147,20 @@ impl Chosen {
         let blocks = folder.rows(Dataset::Blocks);
         let covers = blocks.saturating_mul(block_ms(Some(plan), chain));
         let pieces = Columns::new(Arc::new(folder), chain);
-        self.strands.push(strand("Parquet".into(), "cryo layout", (blocks, covers), Some(plan), Box::new(pieces)));
+        self.strands.push(strand(
+            "Parquet".into(),
+            "cryo layout",
+            (blocks, covers),
+            Some(plan),
+            Box::new(pieces),
+        ));
         Ok(())
     }
 
     fn mainnet(&mut self, data: &Path, plan: Option<&Plan>) -> Result<(), Failure> {
         let places = [data.join("mainnet-blocks"), data.to_owned()];
-        let Some(folder) = places.into_iter().find(|it| it.join("block_hashes.json").is_file()) else {
+        let Some(folder) = places.into_iter().find(|it| it.join("block_hashes.json").is_file())
+        else {
             return Ok(());
         };
         let (blocks, rows) = mainnet::open(folder)?;
@@ -155,7 +168,13 @@ impl Chosen {
         if plan.is_some() {
             let extent = (rows.len() as u64, rows.len() as u64 * ms);
             let pieces = Mainnet::new(blocks, rows, false);
-            self.strands.push(strand("mainnet blocks".into(), "mainnet-blocks", extent, plan, Box::new(pieces)));
+            self.strands.push(strand(
+                "mainnet blocks".into(),
+                "mainnet-blocks",
+                extent,
+                plan,
+                Box::new(pieces),
+            ));
             return Ok(());
         }
         for row in rows {
@@ -176,11 +195,18 @@ impl Chosen {
         if plan.is_some() {
             let extent = (files.len() as u64, files.len() as u64 * ms);
             let pieces = Parity::new(files, false);
-            self.strands.push(strand("odd blocks".into(), "mev-inspect-blocks", extent, plan, Box::new(pieces)));
+            self.strands.push(strand(
+                "odd blocks".into(),
+                "mev-inspect-blocks",
+                extent,
+                plan,
+                Box::new(pieces),
+            ));
             return Ok(());
         }
         for file in files {
-            let stem = file.file_name().map(|it| it.to_string_lossy().into_owned()).unwrap_or_default();
+            let stem =
+                file.file_name().map(|it| it.to_string_lossy().into_owned()).unwrap_or_default();
             let name = format!("odd block {}", stem.split('.').next().unwrap_or_default());
             let pieces = Parity::new(vec![file], true);
             self.strands.push(strand(name, "mev-inspect-blocks", (1, ms), None, Box::new(pieces)));

@@ -27,8 +27,10 @@ pub(crate) fn export(
     packing: Packing,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<PathBuf>, Failure> {
-    std::fs::create_dir_all(out)
-        .map_err(|source| Failure::Keep { what: format!("cannot create {}", out.display()), source })?;
+    std::fs::create_dir_all(out).map_err(|source| Failure::Keep {
+        what: format!("cannot create {}", out.display()),
+        source,
+    })?;
     let writer = Writer::new(out, "ethereum", packing);
     let (mut files, mut done) = (Vec::new(), 0);
     for source in sources(data)? {

@@ -28,7 +28,10 @@ pub(crate) fn page(it: &Outcome) -> String {
     }
     sections.push(html::section("Lead time", &lead(it)));
     if !it.walk_forward.is_empty() {
-        sections.push(html::section("Walk forward: chosen on the past, judged on the future", &walk(it)));
+        sections.push(html::section(
+            "Walk forward: chosen on the past, judged on the future",
+            &walk(it),
+        ));
     }
     let drawn: Vec<String> =
         it.counterfactuals.iter().filter(|it| it.points.len() > 2).map(counterfactual).collect();
@@ -47,11 +50,21 @@ fn header(it: &Outcome) -> String {
     let share = |part: u64, of: u64| part as f64 / of.max(1) as f64;
     let seen = format!("{} of {}", t.attacks_seen, t.attacks);
     let band = t.seen_band.map_or_else(String::new, |(low, high)| {
-        format!("{}, 5 % to 95 %: {} to {}", percent(share(t.attacks_seen, t.attacks)), percent(low), percent(high))
+        format!(
+            "{}, 5 % to 95 %: {} to {}",
+            percent(share(t.attacks_seen, t.attacks)),
+            percent(low),
+            percent(high)
+        )
     });
     let few = if t.too_few { "too few attacks for a claim" } else { "" };
     let figures = [
-        html::figure("attacks seen", &seen, &band, if t.attacks_seen < t.attacks { "alarm" } else { "calm" }),
+        html::figure(
+            "attacks seen",
+            &seen,
+            &band,
+            if t.attacks_seen < t.attacks { "alarm" } else { "calm" },
+        ),
         html::figure("answered by an automatic order", &t.attacks_answered.to_string(), "", ""),
         html::figure(
             "false alarms",
@@ -60,7 +73,12 @@ fn header(it: &Outcome) -> String {
             if t.false_alarms > 0 { "alarm" } else { "calm" },
         ),
         html::figure("false automatic orders", &t.false_orders.to_string(), "", ""),
-        html::figure("lost", &money(t.lost), &format!("with the plan's orders {}", money(t.lost_with)), ""),
+        html::figure(
+            "lost",
+            &money(t.lost),
+            &format!("with the plan's orders {}", money(t.lost_with)),
+            "",
+        ),
         html::figure(
             "average precision",
             &it.average_precision.map_or("–".into(), |it| format!("{it:.3}")),
@@ -89,7 +107,17 @@ fn attacks(it: &Outcome) -> String {
         ]
     };
     let rows: Vec<Vec<String>> = it.incidents.iter().map(row).collect();
-    let header = ["attack", "class", "first", "transactions", "score, nats", "seen by", "answered by", "lost", "lost with us"];
+    let header = [
+        "attack",
+        "class",
+        "first",
+        "transactions",
+        "score, nats",
+        "seen by",
+        "answered by",
+        "lost",
+        "lost with us",
+    ];
     html::table(&header, &rows)
 }
 
@@ -100,14 +128,21 @@ fn scores(it: &Outcome) -> String {
     let y = |count: u64| (1.0 + count as f64).log10();
     let most = it.scores.benign.iter().chain(&it.scores.attacks).copied().max().unwrap_or(1);
     let mut plot = Plot::new((from, to), (0.0, y(most).max(0.5)), 260.0);
-    for (colour, name, counts) in
-        [("--good", "benign transactions", &it.scores.benign), ("--bad", "attacks", &it.scores.attacks)]
-    {
+    for (colour, name, counts) in [
+        ("--good", "benign transactions", &it.scores.benign),
+        ("--bad", "attacks", &it.scores.attacks),
+    ] {
         for (at, count) in counts.iter().enumerate().filter(|it| *it.1 > 0) {
             let left = from + at as f64;
             // Side by side, so that neither hides the other.
             let (a, b) = if colour == "--good" { (0.0, 0.5) } else { (0.5, 1.0) };
-            plot.bar(left + a, left + b, y(*count), &format!("{count} {name} at {left} nats"), colour);
+            plot.bar(
+                left + a,
+                left + b,
+                y(*count),
+                &format!("{count} {name} at {left} nats"),
+                colour,
+            );
         }
     }
     plot.finish(
@@ -121,9 +156,8 @@ fn scores(it: &Outcome) -> String {
 fn thin<T: Copy>(points: &[T]) -> Vec<T> {
     let step = points.len().div_ceil(POINTS_MAX).max(1);
     let mut out: Vec<T> = points.iter().copied().step_by(step).collect();
-    if let (Some(last), true) = (points.last(), points.len() % step != 1) {
-        out.push(*last);
-    }
+    let whole = points.len().saturating_sub(1).is_multiple_of(step);
+    out.extend(points.last().filter(|_| !whole));
     out
 }
 
@@ -158,11 +192,8 @@ fn cost(it: &Outcome) -> String {
 }
 
 fn lead(it: &Outcome) -> String {
-    let known: Vec<(&IncidentLine, i64)> = it
-        .incidents
-        .iter()
-        .filter_map(|it| Some((it, it.seen.as_ref()?.lead_blocks)))
-        .collect();
+    let known: Vec<(&IncidentLine, i64)> =
+        it.incidents.iter().filter_map(|it| Some((it, it.seen.as_ref()?.lead_blocks))).collect();
     if known.is_empty() {
         return "<p>No attack was seen.</p>".into();
     }
@@ -177,7 +208,10 @@ fn lead(it: &Outcome) -> String {
     format!(
         "<p>{early} of {} attacks were seen at least one block before their last loss; the others take everything in the block in which they show.</p>{}",
         known.len(),
-        html::table(&["attack", "blocks before the last loss", "lost by then", "still there"], &rows)
+        html::table(
+            &["attack", "blocks before the last loss", "lost by then", "still there"],
+            &rows
+        )
     )
 }
 
@@ -196,7 +230,16 @@ fn walk(it: &Outcome) -> String {
         ]
     };
     let rows: Vec<Vec<String>> = it.walk_forward.iter().map(row).collect();
-    let header = ["judged on", "chosen on: attacks / benign", "judged: attacks / benign", "threshold, nats", "found", "false alarms", "lost", "of it in missed attacks"];
+    let header = [
+        "judged on",
+        "chosen on: attacks / benign",
+        "judged: attacks / benign",
+        "threshold, nats",
+        "found",
+        "false alarms",
+        "lost",
+        "of it in missed attacks",
+    ];
     html::table(&header, &rows)
 }
 
@@ -216,7 +259,9 @@ fn counterfactual(it: &Counterfactual) -> String {
     plot.line(&steps, SOLID);
     let rows: Vec<Vec<String>> = [0, 1, 2, 5, 10, 30, 60, 174, 1_440]
         .iter()
-        .filter_map(|minutes| it.points.iter().rev().find(|it| it.minutes <= *minutes).map(|p| (minutes, p)))
+        .filter_map(|minutes| {
+            it.points.iter().rev().find(|it| it.minutes <= *minutes).map(|p| (minutes, p))
+        })
         .map(|(minutes, p)| vec![format!("{minutes} min"), money(p.lost), money(p.saved)])
         .collect();
     let seen = it.seen.map_or("never seen: the delay counts from the first loss".into(), |it| {
@@ -240,11 +285,13 @@ fn counterfactual(it: &Counterfactual) -> String {
 }
 
 fn timelines(it: &Outcome) -> String {
-    let mut dear: Vec<&IncidentLine> = it.incidents.iter().filter(|it| it.steps.len() > 1).collect();
+    let mut dear: Vec<&IncidentLine> =
+        it.incidents.iter().filter(|it| it.steps.len() > 1).collect();
     dear.sort_by_key(|it| std::cmp::Reverse(it.lost));
     dear.truncate(TIMELINES_MAX);
     if dear.is_empty() {
-        return "<p>Every attack of this data is one transaction: there is no line to draw.</p>".into();
+        return "<p>Every attack of this data is one transaction: there is no line to draw.</p>"
+            .into();
     }
     dear.into_iter().map(timeline).collect::<Vec<_>>().join("\n")
 }
@@ -253,7 +300,8 @@ fn timeline(it: &IncidentLine) -> String {
     let minute = |time: u64| time.saturating_sub(it.first) as f64 / 60_000.0;
     let low = it.steps.iter().map(|it| it.score).min().unwrap_or_default() as f64 / 1e3;
     let high = it.steps.iter().map(|it| it.score).max().unwrap_or_default() as f64 / 1e3;
-    let mut plot = Plot::new((0.0, minute(it.last).max(0.2)), (low.min(-18.0), high.max(5.0)), 200.0);
+    let mut plot =
+        Plot::new((0.0, minute(it.last).max(0.2)), (low.min(-18.0), high.max(5.0)), 200.0);
     let points: Vec<(f64, f64)> =
         it.steps.iter().map(|it| (minute(it.time), it.score as f64 / 1e3)).collect();
     plot.line(&thin(&points), SOLID);
@@ -289,7 +337,10 @@ fn rules(it: &Outcome) -> String {
         ]
     };
     let rows: Vec<Vec<String>> = it.rules.iter().map(row).collect();
-    html::table(&["rule", "detector", "attacks it spoke of", "critically", "benign transactions"], &rows)
+    html::table(
+        &["rule", "detector", "attacks it spoke of", "critically", "benign transactions"],
+        &rows,
+    )
 }
 
 fn worst(it: &Outcome) -> String {
@@ -309,7 +360,10 @@ fn worst(it: &Outcome) -> String {
             ]
         })
         .collect();
-    html::table(&["transaction", "where", "when", "score, nats", "severity", "rules", "what"], &rows)
+    html::table(
+        &["transaction", "where", "when", "score, nats", "severity", "rules", "what"],
+        &rows,
+    )
 }
 
 fn data(it: &Outcome) -> String {
@@ -321,7 +375,9 @@ fn data(it: &Outcome) -> String {
     }
     let rows: Vec<Vec<String>> = by_source
         .into_iter()
-        .map(|(source, (strands, blocks))| vec![source.to_owned(), strands.to_string(), blocks.to_string()])
+        .map(|(source, (strands, blocks))| {
+            vec![source.to_owned(), strands.to_string(), blocks.to_string()]
+        })
         .collect();
     format!(
         "{}<p>{} blocks, {} transactions; {} left out within an hour before and a day after an attack · {} blind findings · {} state reads that the data does not answer · seed {}</p>",

@@ -107,7 +107,12 @@ impl Keep {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub(crate) fn seam(&mut self, piece: usize, seam: Option<&Seam>, last: bool) -> Result<(), Failure> {
+    pub(crate) fn seam(
+        &mut self,
+        piece: usize,
+        seam: Option<&Seam>,
+        last: bool,
+    ) -> Result<(), Failure> {
         if !last && self.last.elapsed() < self.every {
             return Ok(());
         }

@@ -37,7 +37,10 @@ impl Mainnet {
 
     /// A block as executed, and what is known around it.
     pub(super) fn block(&self, at: usize) -> Result<(Observation, Known), ReplayError> {
-        let row = self.rows.get(at).ok_or_else(|| ReplayError::new("no such block", "beyond the last"))?;
+        let row = self
+            .rows
+            .get(at)
+            .ok_or_else(|| ReplayError::new("no such block", "beyond the last"))?;
         let what = format!("block {}", row.number);
         let recorded =
             self.blocks.load(row.number).map_err(|it| ReplayError::new(what.clone(), it))?;

@@ -268,9 +268,9 @@ impl Source for Lines {
                 let index = u32::try_from(block.txs.len()).unwrap_or(u32::MAX);
                 let mut line = line;
                 let answers = std::mem::take(&mut line.readings).into_iter();
-                known.extend(answers.map(|it| {
-                    (it.read, Reading { before: it.before, after: it.after })
-                }));
+                known.extend(
+                    answers.map(|it| (it.read, Reading { before: it.before, after: it.after })),
+                );
                 block.txs.push(line.tx(index).map_err(|it| self.wrong(number, it))?);
             }
         }

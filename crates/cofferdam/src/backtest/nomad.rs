@@ -60,7 +60,8 @@ impl Source for History {
     fn load(&self, at: usize) -> Result<Piece, ReplayError> {
         let blocks = self.blocks.iter().skip(at * PIECE_BLOCKS).take(PIECE_BLOCKS);
         let none = Arc::new(Asked::new());
-        let whole = |it: &Observation| Loaded::whole(it.clone(), Known::Recorded(Arc::clone(&none)));
+        let whole =
+            |it: &Observation| Loaded::whole(it.clone(), Known::Recorded(Arc::clone(&none)));
         Ok(blocks.map(whole).collect::<Vec<_>>().into())
     }
 }
@@ -96,7 +97,8 @@ pub(super) fn strands(folder: &Path, labels: &mut Labels) -> Result<Vec<Strand>,
 fn thefts(path: &Path, plan: &Plan, labels: &mut Labels) -> Result<Strand, ReplayError> {
     let mut events = Vec::new();
     for row in rows(path)? {
-        let event = event(&row, "dst_timestamp", "dst_transaction_hash", ["withdrawal_id", "dst_token"])?;
+        let event =
+            event(&row, "dst_timestamp", "dst_transaction_hash", ["withdrawal_id", "dst_token"])?;
         let loss = dollars(row.text("value_usd")?);
         let (incident, class) = ("ronin-2022".to_owned(), "bridge".to_owned());
         labels.add(event.1, Label { incident, class, split: String::new(), loss });
@@ -116,7 +118,8 @@ fn strand(
 ) -> Strand {
     let blocks = blocks(events);
     let times = || blocks.iter().map(|it| it.block.time.0);
-    let covers = times().max().unwrap_or_default().saturating_sub(times().min().unwrap_or_default());
+    let covers =
+        times().max().unwrap_or_default().saturating_sub(times().min().unwrap_or_default());
     let line = StrandLine {
         name: name.to_owned(),
         source: source.to_owned(),
@@ -251,13 +254,14 @@ pub(super) fn date(secs: u64) -> String {
 
 /// The plan for both directions, its token map taken from the recorded configuration.
 fn plan(path: &Path) -> Result<Plan, ReplayError> {
-    let failed = |it: Box<dyn std::error::Error + Send + Sync>| ReplayError::new(path.display().to_string(), it);
-    let json: serde_json::Value = serde_json::from_str(&super::csv::text(path)?).map_err(|it| failed(it.into()))?;
+    let failed = |it: Box<dyn std::error::Error + Send + Sync>| {
+        ReplayError::new(path.display().to_string(), it)
+    };
+    let json: serde_json::Value =
+        serde_json::from_str(&super::csv::text(path)?).map_err(|it| failed(it.into()))?;
     let mapping = json["tokenMapping"].as_array().cloned().unwrap_or_default();
     let pairs = |origin: &str, destination: &str| -> Vec<serde_json::Value> {
-        let pair = |it: &serde_json::Value| {
-            serde_json::json!({ "origin": it[origin], "destination": it[destination] })
-        };
+        let pair = |it: &serde_json::Value| serde_json::json!({ "origin": it[origin], "destination": it[destination] });
         mapping.iter().map(pair).collect()
     };
     let side = |chain: u64, account: &str| {
@@ -273,9 +277,7 @@ fn plan(path: &Path) -> Result<Plan, ReplayError> {
             "origin": origin, "destination": destination, "assets": serde_json::Value::Array(assets),
         })
     };
-    let asset = |it: &(&str, &str, &str, u8)| {
-        serde_json::json!({ "token": it.0, "symbol": it.2, "decimals": it.3, "price": usual(it.1) })
-    };
+    let asset = |it: &(&str, &str, &str, u8)| serde_json::json!({ "token": it.0, "symbol": it.2, "decimals": it.3, "price": usual(it.1) });
     let assets: Vec<serde_json::Value> = TOKENS.iter().map(asset).collect();
     let plan = serde_json::json!({
         "version": 1, "name": "bridge history",

@@ -29,7 +29,10 @@ pub(crate) fn in_order<T: Send>(
         }
         return Ok(());
     }
-    let gate = Gate { state: Mutex::new(State { next: from, folded: from, over: false }), moved: Condvar::new() };
+    let gate = Gate {
+        state: Mutex::new(State { next: from, folded: from, over: false }),
+        moved: Condvar::new(),
+    };
     let ahead = threads * AHEAD;
     std::thread::scope(|scope| {
         let (send, receive) = mpsc::channel();

@@ -147,9 +147,8 @@ fn prepare(
     piece: usize,
     asker: &Mutex<Option<Engine>>,
 ) -> Result<Prepared, Failure> {
-    let build = |plan: &Plan| {
-        Engine::new(plan.clone(), Limits::default()).map_err(BacktestError::Plan)
-    };
+    let build =
+        |plan: &Plan| Engine::new(plan.clone(), Limits::default()).map_err(BacktestError::Plan);
     let Piece { plan, blocks: loaded, labels } = strand.source.load(piece)?;
     let own = plan.as_ref().map(build).transpose()?;
     let mut blocks = Vec::new();

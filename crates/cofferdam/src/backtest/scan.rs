@@ -1,6 +1,9 @@
 //! Every detector of a plan over a folder of Parquet files, without incidents and decisions.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
 
 use cofferdam_backtest::{Detections, Scan};
 use cofferdam_columns::{Dataset, Folder, Wanted};
@@ -36,7 +39,9 @@ pub fn scan(
 ) -> Result<Scanned, Failure> {
     let bad = |it| ReplayError::new("Parquet files", it);
     let folder = Folder::open(data).map_err(bad)?;
-    let none = || ReplayError::new(data.display().to_string(), "there are no Parquet files in cryo's layout");
+    let none = || {
+        ReplayError::new(data.display().to_string(), "there are no Parquet files in cryo's layout")
+    };
     let folder = folder.ok_or_else(none)?;
     let only = plan.chains.first().map_or(ChainId(1), |it| it.id);
     let chain = folder.chain().map_err(bad)?.unwrap_or(only);
@@ -45,10 +50,16 @@ pub fn scan(
     let slices = folder.slices();
     let mut all = Detections::default();
     let counts = (first.rules().len(), stateful.rules().len());
+    let spare = Mutex::new(vec![first]);
     let make = |at: usize| -> Result<(Vec<Observation>, Detections), Failure> {
         let slice = slices.get(at).copied().ok_or(Failure::Lost)?;
         let read = folder.read(slice, chain, wanted.as_ref()).map_err(bad)?;
-        let (mut stateless, _) = Scan::halves(plan, chain)?;
+        // Without memory it does not matter which block one of them saw before.
+        let idle = spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut stateless = match idle {
+            Some(it) => it,
+            None => Scan::halves(plan, chain)?.0,
+        };
         let mut found = Detections::default();
         let mut blocks = Vec::new();
         for (mut block, _) in read {
@@ -60,6 +71,7 @@ pub fn scan(
             stateless.see(&block, &mut found);
             blocks.push(block);
         }
+        spare.lock().unwrap_or_else(PoisonError::into_inner).push(stateless);
         Ok((blocks, found))
     };
     in_order((0, slices.len()), threads, &make, &mut |at, (blocks, found)| {

@@ -74,17 +74,9 @@ pub(crate) enum Known {
     /// Nothing but what was recorded with it.
     Recorded(Arc<Asked>),
     /// State before and after it, under the rules of a chain.
-    Chain {
-        before: Arc<Snapshot>,
-        after: Arc<Snapshot>,
-        rules: Arc<Rules>,
-    },
+    Chain { before: Arc<Snapshot>, after: Arc<Snapshot>, rules: Arc<Rules> },
     /// State before and after it, in a re-enactment.
-    Act {
-        before: Arc<Snapshot>,
-        after: Arc<Snapshot>,
-        act: Arc<Act>,
-    },
+    Act { before: Arc<Snapshot>, after: Arc<Snapshot>, act: Arc<Act> },
 }
 
 impl Known {

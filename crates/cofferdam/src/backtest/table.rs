@@ -72,7 +72,9 @@ fn attacks(it: &Outcome) -> String {
         ]
     };
     let rows: Vec<Vec<String>> = it.incidents.iter().take(SHOWN).map(row).collect();
-    let header = ["attack", "class", "txs", "blocks", "score", "worst", "seen", "answered", "lost", "with us"];
+    let header = [
+        "attack", "class", "txs", "blocks", "score", "worst", "seen", "answered", "lost", "with us",
+    ];
     let mut out = table(&header, &rows);
     more(&mut out, it.incidents.len());
     out
@@ -116,7 +118,15 @@ fn walk(it: &Outcome) -> String {
         ]
     };
     let rows: Vec<Vec<String>> = it.walk_forward.iter().map(row).collect();
-    let header = ["judged from", "chosen on (attacks / benign)", "judged on", "threshold", "found", "false alarms", "lost in missed"];
+    let header = [
+        "judged from",
+        "chosen on (attacks / benign)",
+        "judged on",
+        "threshold",
+        "found",
+        "false alarms",
+        "lost in missed",
+    ];
     table(&header, &rows)
 }
 
@@ -127,7 +137,8 @@ fn counterfactual(it: &Counterfactual) -> String {
     );
     let last = it.points.len() - 1;
     let wanted = [0, 1, 2, 5, 10, 15, 30, 60, 120, 240, 480, 1_440];
-    let shown = it.points.iter().enumerate().filter(|(at, it)| *at == last || wanted.contains(&it.minutes));
+    let shown =
+        it.points.iter().enumerate().filter(|(at, it)| *at == last || wanted.contains(&it.minutes));
     let rows: Vec<Vec<String>> = shown
         .map(|(_, it)| vec![format!("{} min", it.minutes), money(it.lost), money(it.saved)])
         .collect();
@@ -174,7 +185,11 @@ fn totals(it: &Outcome) -> String {
             money(t.lost_with)
         );
     }
-    let _ = writeln!(out, "false alarms (critical): {}, false automatic orders: {}", t.false_alarms, t.false_orders);
+    let _ = writeln!(
+        out,
+        "false alarms (critical): {}, false automatic orders: {}",
+        t.false_alarms, t.false_orders
+    );
     if let Some(ap) = it.average_precision {
         let few = if t.too_few { ", too few attacks for a claim" } else { "" };
         let _ = writeln!(out, "average precision {ap:.3}{few}");
@@ -214,7 +229,13 @@ pub(crate) fn scanned(it: &Scanned) -> String {
     let _ = writeln!(
         out,
         "{} rules ({} with memory) over {} blocks, {} logs: {} findings, {} blind, digest {}",
-        it.rules, it.stateful, it.blocks, it.logs, it.detections.findings, it.detections.blind, it.detections.digest
+        it.rules,
+        it.stateful,
+        it.blocks,
+        it.logs,
+        it.detections.findings,
+        it.detections.blind,
+        it.detections.digest
     );
     out
 }
@@ -233,7 +254,9 @@ pub(crate) fn calibration(lines: &[ActionLine]) -> String {
             today,
             it.today_total.map_or("-".into(), usd),
             ppb(it.best),
-            best.map_or("-".into(), |it| format!("{} ({} to {})", usd(it.total), usd(it.band.0), usd(it.band.1))),
+            best.map_or("-".into(), |it| {
+                format!("{} ({} to {})", usd(it.total), usd(it.band.0), usd(it.band.1))
+            }),
             format!("{} to {}", ppb(it.flat.0), ppb(it.flat.1)),
             match (it.proposed, it.today_flat) {
                 (Some(p), _) => format!("set {}", ppb(p)),
@@ -243,6 +266,15 @@ pub(crate) fn calibration(lines: &[ActionLine]) -> String {
         ]
     };
     let rows: Vec<Vec<String>> = lines.iter().map(row).collect();
-    let header = ["action", "cost", "today", "a year", "least", "a year (5 % to 95 %)", "flat region", "proposal"];
+    let header = [
+        "action",
+        "cost",
+        "today",
+        "a year",
+        "least",
+        "a year (5 % to 95 %)",
+        "flat region",
+        "proposal",
+    ];
     table(&header, &rows)
 }

@@ -8,8 +8,8 @@ use cofferdam_columns::Packing;
 
 use super::{CliError, Output, plan};
 use crate::backtest::{
-    self, Failure, Job, Keep, Progress, export, fingerprint, outcome, page, run as go, scan, scanned,
-    strands,
+    self, Failure, Job, Keep, Progress, export, fingerprint, outcome, page, run as go, scan,
+    scanned, strands,
 };
 
 /// Goes over history with a plan's detectors and decisions.
@@ -128,26 +128,33 @@ fn run_backtest(args: &RunArgs, output: &Output) -> Result<ExitCode, CliError> {
         return Err(CliError::new(format!("there is nothing to go over in {}", args.data.display()))
             .hint("it reads mainnet-blocks/, mev-inspect-blocks/, exploit-traces/, bridge-nomad-ronin/, *.ndjson and *.parquet"));
     }
-    let prior_ppb = plan.map_or_else(|| cofferdam_core::plan::Decision::default().prior_ppb, |it| it.decision.prior_ppb);
-    let options = Options {
-        seed: args.seed,
-        folds: args.folds,
-        miss_weight: args.miss_weight,
-        prior_ppb,
-    };
+    let prior_ppb = plan.map_or_else(
+        || cofferdam_core::plan::Decision::default().prior_ppb,
+        |it| it.decision.prior_ppb,
+    );
+    let options =
+        Options { seed: args.seed, folds: args.folds, miss_weight: args.miss_weight, prior_ppb };
     let hash = loaded.as_ref().map(|it| it.1).unwrap_or_default();
-    let settings = format!("{options:?} {} {:?} {}", args.variations, args.range, env!("CARGO_PKG_VERSION"));
+    let settings =
+        format!("{options:?} {} {:?} {}", args.variations, args.range, env!("CARGO_PKG_VERSION"));
     let key = fingerprint(&args.data, &[hash.as_slice(), settings.as_bytes()]).map_err(failed)?;
-    let (mut keep, at) = Keep::open(&args.out, &key, args.fresh, Duration::from_millis(args.keep_ms)).map_err(failed)?;
+    let (mut keep, at) =
+        Keep::open(&args.out, &key, args.fresh, Duration::from_millis(args.keep_ms))
+            .map_err(failed)?;
     let range = args.range.map(NonZeroUsize::get);
     let job = Job { strands: &chosen.strands, labels: &chosen.labels, options, threads, range };
     let result = go(&job, &mut keep, at, &mut |it| output.status(&bar(it)));
     output.note("");
     let result = result.map_err(failed)?;
-    let json = serde_json::to_vec_pretty(&result).map_err(|it| CliError::caused("the result cannot be written", it))?;
+    let json = serde_json::to_vec_pretty(&result)
+        .map_err(|it| CliError::caused("the result cannot be written", it))?;
     keep.replace("outcome.json", &json).map_err(failed)?;
     keep.replace("report.html", page(&result).as_bytes()).map_err(failed)?;
-    let text = format!("{}wrote outcome.json, rows.ndjson and report.html to {}\n", outcome(&result), args.out.display());
+    let text = format!(
+        "{}wrote outcome.json, rows.ndjson and report.html to {}\n",
+        outcome(&result),
+        args.out.display()
+    );
     output.result(&result, &text);
     Ok(ExitCode::SUCCESS)
 }

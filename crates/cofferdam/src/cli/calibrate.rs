@@ -58,8 +58,9 @@ pub(crate) fn run(args: &CalibrateArgs, output: &Output) -> Result<ExitCode, Cli
             .hint("run `cofferdam backtest --plan …` first, or name its folder with --results")
     };
     let text = std::fs::read_to_string(&file).map_err(none)?;
-    let outcome: Outcome = serde_json::from_str(&text)
-        .map_err(|it| CliError::caused(format!("{} is no result of a back-test", file.display()), it))?;
+    let outcome: Outcome = serde_json::from_str(&text).map_err(|it| {
+        CliError::caused(format!("{} is no result of a back-test", file.display()), it)
+    })?;
     let rows = kept_rows(&args.results).map_err(failed)?;
     let until = args.until.map_or(u64::MAX, |it| it.saturating_mul(1_000));
     let (seed, attacks_per_year, pre_empted) = (args.seed, args.attacks_per_year, args.pre_empted);
@@ -74,8 +75,12 @@ pub(crate) fn run(args: &CalibrateArgs, output: &Output) -> Result<ExitCode, Cli
     let mut new = old.clone();
     for it in &lines {
         let Some(threshold) = it.proposed else { continue };
-        new = set_in_action(&new, &it.action, "threshold-ppb", &threshold.to_string())
-            .map_err(|it| CliError::caused("the plan cannot be changed", it).hint("write the threshold by hand"))?;
+        new = set_in_action(&new, &it.action, "threshold-ppb", &threshold.to_string()).map_err(
+            |it| {
+                CliError::caused("the plan cannot be changed", it)
+                    .hint("write the threshold by hand")
+            },
+        )?;
     }
     let diff = unified("plan.toml", &old, &new);
     let mut told = calibration(&lines);
@@ -88,7 +93,10 @@ pub(crate) fn run(args: &CalibrateArgs, output: &Output) -> Result<ExitCode, Cli
         (None, false) => told.push_str(&format!("\n{diff}")),
         (Some(to), false) => {
             std::fs::write(to, &diff).map_err(|it| CliError::io("write the change", it))?;
-            told.push_str(&format!("wrote {}: review it, then `patch -p1` in the plan's folder\n", to.display()));
+            told.push_str(&format!(
+                "wrote {}: review it, then `patch -p1` in the plan's folder\n",
+                to.display()
+            ));
         }
     }
     if let Some(to) = &args.html {
@@ -100,6 +108,7 @@ pub(crate) fn run(args: &CalibrateArgs, output: &Output) -> Result<ExitCode, Cli
         std::fs::write(to, html::page("Thresholds", &sections))
             .map_err(|it| CliError::io("write the curves", it))?;
     }
-    output.result(&serde_json::json!({ "assumed": assumed, "actions": lines, "diff": diff }), &told);
+    output
+        .result(&serde_json::json!({ "assumed": assumed, "actions": lines, "diff": diff }), &told);
     Ok(ExitCode::SUCCESS)
 }

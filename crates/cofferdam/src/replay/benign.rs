@@ -117,7 +117,7 @@ pub(crate) fn most_active(block: &Observation, state: &Snapshot) -> Vec<serde_js
 
 /// Ether at 2,000 dollars, and every token it was seen with at one dollar and 18 decimals, unless it is
 /// one of the few whose decimals and price everybody knows.
-pub(crate) fn entity(
+pub(super) fn entity(
     index: usize,
     account: Address,
     tokens: Option<&BTreeSet<Address>>,

@@ -16,15 +16,15 @@ use cofferdam_core::{Finding, Severity, Tx, plan::Plan, snapshot::Snapshot};
 use cofferdam_detect::DETECTORS;
 use serde::Serialize;
 
-pub(crate) use benign::{entity, most_active};
 pub use benign::{BlockLine, benign};
-pub(crate) use exploits::{Ground, cases, stage_case};
+pub(crate) use benign::most_active;
 pub use exploits::{CaseLine, exploits};
+pub(crate) use exploits::{Ground, cases, stage_case};
 pub use history::history;
-pub(crate) use odd::{busiest, transfers};
 pub use odd::odd;
-pub(crate) use variations::{StagedBlock, names as variation_names, stage as stage_variation};
+pub(crate) use odd::{busiest, transfers};
 pub use variations::{Outcome, VariationLine, variations};
+pub(crate) use variations::{names as variation_names, stage as stage_variation};
 pub use watcher::Orders;
 pub(crate) use watcher::World;
 

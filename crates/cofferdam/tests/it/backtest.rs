@@ -82,7 +82,8 @@ fn lay(folder: &Path) -> (PathBuf, PathBuf) {
         }
     }
     std::fs::write(data.join("history.ndjson"), lines).expect("a file");
-    std::fs::write(data.join("labels.json"), format!("{{{}}}", labels.join(",\n"))).expect("a file");
+    std::fs::write(data.join("labels.json"), format!("{{{}}}", labels.join(",\n")))
+        .expect("a file");
     (plan, data)
 }
 
@@ -170,7 +171,9 @@ fn the_attack_is_seen_answered_and_priced() {
     let text = text.split("wrote outcome").next().unwrap_or_default();
     expect![[r#""#]].assert_eq(text);
     let page = std::fs::read_to_string(folder.path().join("out/report.html")).expect("a page");
-    for part in ["<svg", "Funds lost by delay", "Worst false alarms", "Walk forward", "drain of the vault"] {
+    for part in
+        ["<svg", "Funds lost by delay", "Worst false alarms", "Walk forward", "drain of the vault"]
+    {
         assert!(page.contains(part) || part == "Walk forward", "{part} is missing");
     }
     assert!(!page.contains("http://") && !page.contains("<script"), "the page stands alone");
@@ -192,10 +195,15 @@ fn a_threshold_is_proposed_as_a_change_that_the_plan_takes() {
     let diff = folder.path().join("change.diff");
     let text = calibrate(&["--few-will-do", "--diff", &diff.display().to_string()]);
     assert!(text.contains("pause-vault"), "{text}");
-    assert_eq!(text, calibrate(&["--few-will-do", "--diff", &diff.display().to_string()]), "the seed decides");
+    assert_eq!(
+        text,
+        calibrate(&["--few-will-do", "--diff", &diff.display().to_string()]),
+        "the seed decides"
+    );
     let change = std::fs::read_to_string(&diff).expect("a change");
     assert!(change.contains("+threshold-ppb = "), "{change}");
-    let applied = Command::new("git").args(["apply", "--verbose"]).arg(&diff).current_dir(&plan).output();
+    let applied =
+        Command::new("git").args(["apply", "--verbose"]).arg(&diff).current_dir(&plan).output();
     let applied = applied.expect("git");
     assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
     let mut check = Command::new(env!("CARGO_BIN_EXE_cofferdam"));
@@ -244,7 +252,8 @@ fn another_plan_or_data_does_not_go_on_where_this_one_ended() {
     let (plan, data) = lay(folder.path());
     let out = folder.path().join("out");
     run(backtest(&plan, &data, &out, &[]));
-    let other = backtest(&plan, &data, &out, &["--seed", "9"]).output().expect("a program that starts");
+    let other =
+        backtest(&plan, &data, &out, &["--seed", "9"]).output().expect("a program that starts");
     let stderr = String::from_utf8_lossy(&other.stderr);
     assert!(!other.status.success() && stderr.contains("--fresh"), "{stderr}");
     run(backtest(&plan, &data, &out, &["--seed", "9", "--fresh"]));
@@ -274,10 +283,15 @@ fn the_bridge_history_is_priced_by_minute_of_delay() {
     let ronin = curves.iter().find(|it| it["incident"] == "ronin-2022").expect("the theft");
     // 539,884,275.7504 and 25,492,489.0005 dollars, 115 seconds apart.
     assert_eq!(ronin["total"].as_i64(), Some(565_376_764_750_900));
-    let lost: Vec<_> = ronin["points"].as_array().expect("points").iter().map(|it| it["lost"].as_i64()).collect();
-    assert_eq!(lost, [Some(539_884_275_750_400), Some(539_884_275_750_400), Some(565_376_764_750_900)]);
+    let lost: Vec<_> =
+        ronin["points"].as_array().expect("points").iter().map(|it| it["lost"].as_i64()).collect();
+    assert_eq!(
+        lost,
+        [Some(539_884_275_750_400), Some(539_884_275_750_400), Some(565_376_764_750_900)]
+    );
     // Honest payouts raise nothing; the few without a request are priced and named as not labelled.
     assert_eq!(json["totals"]["false_alarms"], 0, "{}", json["totals"]);
-    let suspected = json["incidents"].as_array().expect("a list").iter().filter(|it| it["labelled"] == false);
+    let suspected =
+        json["incidents"].as_array().expect("a list").iter().filter(|it| it["labelled"] == false);
     assert!(suspected.count() >= 3);
 }
