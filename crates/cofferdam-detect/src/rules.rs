@@ -101,10 +101,9 @@ impl RuleSet {
                 seen_block: 0,
             });
         }
-        let names = rules.iter().enumerate().map(|(at, it)| (it.id.clone(), at)).collect();
         Ok(Self {
+            names: rules.iter().enumerate().map(|(at, it)| (it.id.clone(), at)).collect(),
             rules,
-            names,
             index: Index::new(&interests),
             asked: Asked::new(questions),
             around: Around::default(),
