@@ -291,13 +291,13 @@ impl<'a> Near<'a> {
         for it in sorted.txs.iter().filter(|it| it.tx.is_some()) {
             *loud.entry((it.strand.as_str(), it.chain, it.number, it.time)).or_insert(0_u64) += 1;
         }
-        let quiet = |it: &BlockRow| {
+        let mut out = Vec::new();
+        for it in sorted.blocks.iter().filter(|it| !self.at(&it.strand, it.time)) {
             let key = (it.strand.as_str(), it.chain, it.number, it.time);
             // Two recordings of one block share a key: what is loud in both is taken off once.
             let loud = loud.remove(&key).unwrap_or(0);
-            (it.time, u64::from(it.txs).saturating_sub(loud))
-        };
-        let blocks = sorted.blocks.iter().filter(|it| !self.at(&it.strand, it.time));
-        blocks.map(quiet).collect()
+            out.push((it.time, u64::from(it.txs).saturating_sub(loud)));
+        }
+        out
     }
 }

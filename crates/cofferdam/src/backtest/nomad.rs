@@ -31,7 +31,7 @@ const CLOCK: u64 = 60;
 const MOVED: &str = "Moved(uint256,address,uint256,address)";
 
 /// Tokens as the price table names them: address on Ethereum, name, symbol, decimals.
-const TOKENS: [(&str, &str, &str, u8); 10] = [
+const TOKENS: [(&str, &str, &str, u8); 9] = [
     ("0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48", "usdc", "USDC", 6),
     ("0xdac17f958d2ee523a2206206994597c13d831ec7", "tether-usdt", "USDT", 6),
     ("0x6b175474e89094c44da98b954eedeac495271d0f", "dai", "DAI", 18),
@@ -41,7 +41,6 @@ const TOKENS: [(&str, &str, &str, u8); 10] = [
     ("0xba8d75baccc4d5c4bd814fde69267213052ea663", "moonbeam", "WGLMR", 18),
     ("0xd417144312dbf50465b1c641d016962017ef6240", "covalent", "CQT", 18),
     ("0x3432b6a60d23ca0dfca7761b7ab56459d9c964d0", "frax-share", "FXS", 18),
-    ("0x40eb746dee876ac1e78697b7ca85142d178a1fc8", "iagon", "IAG", 18),
 ];
 
 /// One event: seconds, chain, transaction, log.
@@ -305,7 +304,7 @@ fn usual(name: &str) -> &'static str {
         "weth" => "2000 usd",
         "wrapped-bitcoin" => "30000 usd",
         "frax-share" => "10 usd",
-        "covalent" | "iagon" => "0.1 usd",
+        "covalent" => "0.1 usd",
         _ => "1 usd",
     }
 }

@@ -132,8 +132,8 @@ impl Check<'_> {
         let hint = "1: in the next block";
         let possible = action.threshold_ppb.is_none_or(|it| (1..1_000_000_000).contains(&it));
         let message = "a threshold is neither impossible nor certain";
-        let hint = "parts per billion, 1 to 999999999: what `cofferdam calibrate` proposes";
-        self.require(possible, &path("threshold-ppb"), message, hint);
+        let range = "parts per billion, 1 to 999999999: what `cofferdam calibrate` proposes";
+        self.require(possible, &path("threshold-ppb"), message, range);
         self.require(
             action.effect_blocks > 0,
             &path("effect-blocks"),
