@@ -175,7 +175,7 @@ fn events(
     let happened = |row: &Row<'_>| {
         let (secs, hash, topics, data) = event(row, "timestamp", "tx_hash", columns)?;
         let log = Log::new_unchecked(Address::with_last_byte(account), topics, data.into());
-        Ok((secs, chain, hash, log))
+        Ok::<Happened, ReplayError>((secs, chain, hash, log))
     };
     rows(path)?.iter().map(happened).collect()
 }

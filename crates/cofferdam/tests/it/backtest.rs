@@ -243,7 +243,7 @@ fn exported_columns_give_the_same_rows() {
     let found: serde_json::Value = serde_json::from_str(&scan("2")).expect("JSON");
     // The detectors alone find what they find within the engine.
     assert_eq!(found["detections"]["rules"]["drain"]["critical"], 8, "{found}");
-    assert_eq!((&found["rules"], &found["stateful"]), (&2.into(), &1.into()));
+    assert_eq!((found["rules"].as_u64(), found["stateful"].as_u64()), (Some(2), Some(1)));
 }
 
 #[test]
