@@ -9,6 +9,7 @@ mod g11;
 mod g12;
 mod g3;
 mod g4;
+mod g8;
 mod ipc;
 mod peers;
 mod pool_watch;
@@ -34,13 +35,15 @@ fn main() -> ExitCode {
         ["g3"] => g3::run(quick),
         ["g4"] => g4::pending(quick),
         ["g4b"] => g4::mined(quick),
+        ["g8"] => g8::run(quick),
+        ["g8-first", folder, address, topic] => g8::first(folder, address, topic),
         ["g11"] => g11::run(quick),
         ["g12"] => g12::run(),
         ["g11-child", path] => g11::child(path),
         ["race"] => race::run(quick, None),
         ["race", picture] => race::run(quick, Some(Path::new(picture))),
         ["soak"] => soak::run(quick),
-        _ => Err("usage: benches g1|g3|g4|g4b|g11|g12|race [PICTURE]|soak [--quick]".into()),
+        _ => Err("usage: benches g1|g3|g4|g4b|g8|g11|g12|race [PICTURE]|soak [--quick]".into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -44,7 +44,8 @@ pub(crate) fn weigh(case: &Case<'_>, action: &Action, outlook: &Outlook) -> Weig
     let (cost, range) = action.cost.total(case.now);
     let (stand, saves) = stand(action, &outlook.drain, cost);
     let live = outlook.live;
-    let threshold = Probability(case.tables.waiting.threshold_ppb(&stand));
+    let economic = case.tables.waiting.threshold_ppb(&stand);
+    let threshold = Probability(action.threshold_ppb.unwrap_or(economic));
     let net = Usd(cofferdam_risk::net_benefit_micro_usd(live.0, cost.0, saves.0));
     let exit = Probability(threshold.0 / EXIT_DIVISOR);
     let avoided = Usd(stand.next);
@@ -56,7 +57,9 @@ pub(crate) fn weigh(case: &Case<'_>, action: &Action, outlook: &Outlook) -> Weig
         cost_turns_at: Usd(by_odds_micro_usd(cost.0, live.0, threshold.0)),
         loss_turns_at: Usd(by_odds_micro_usd(avoided.0, threshold.0, live.0)),
     };
-    let worth = live >= threshold && saves > Usd::ZERO && net > Usd::ZERO;
+    // A threshold from a back-test stands for what acting is worth over all the attacks it was chosen on.
+    let pays = net > Usd::ZERO || action.threshold_ppb.is_some();
+    let worth = live >= threshold && saves > Usd::ZERO && pays;
     let mut remarks = Vec::new();
     let mut withdraw = false;
     let verdict = if case.under_way.contains(&action.id) {

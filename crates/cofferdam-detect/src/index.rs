@@ -19,6 +19,8 @@ use crate::Interest;
 pub struct Index {
     accounts: AddressMap<Span>,
     topics: B256Map<Span>,
+    /// By emitter, then signature. Few emitters have several.
+    logs: AddressMap<Vec<(B256, Span)>>,
     every: Vec<u32>,
     lists: Vec<u32>,
 }
@@ -35,12 +37,14 @@ impl Index {
     pub fn new(interests: &[Vec<Interest>]) -> Self {
         let mut accounts: BTreeMap<Address, Vec<u32>> = BTreeMap::new();
         let mut topics: BTreeMap<B256, Vec<u32>> = BTreeMap::new();
+        let mut logs: BTreeMap<(Address, B256), Vec<u32>> = BTreeMap::new();
         let mut every = Vec::new();
         for (rule, interests) in (0u32..).zip(interests) {
             for interest in interests {
                 let list = match interest {
                     Interest::Account(address) => accounts.entry(*address).or_default(),
                     Interest::Topic(topic) => topics.entry(*topic).or_default(),
+                    Interest::Log(emitter, topic) => logs.entry((*emitter, *topic)).or_default(),
                     Interest::EveryBlock => &mut every,
                 };
                 if list.last() != Some(&rule) {
@@ -57,6 +61,10 @@ impl Index {
             let span = index.list(list);
             index.topics.insert(topic, span);
         }
+        for ((emitter, topic), list) in logs {
+            let span = index.list(list);
+            index.logs.entry(emitter).or_default().push((topic, span));
+        }
         index
     }
 
@@ -66,22 +74,57 @@ impl Index {
         Span { start, end: self.lists.len() as u32 }
     }
 
-    /// The accounts that any rule is interested in.
+    /// The accounts that any rule is interested in, if only as emitters of a log.
     pub(crate) fn accounts(&self) -> impl Iterator<Item = Address> {
+        self.accounts.keys().chain(self.logs.keys()).copied()
+    }
+
+    /// The accounts of which any rule wants whatever touches them.
+    pub(crate) fn touched(&self) -> impl Iterator<Item = Address> {
         self.accounts.keys().copied()
     }
 
-    /// Calls `hit` with the rules that want logs of this emitter, and those that want this signature.
+    /// The signatures that any rule is interested in, whoever emits them.
+    pub(crate) fn topics(&self) -> impl Iterator<Item = B256> {
+        self.topics.keys().copied()
+    }
+
+    /// The logs that any rule is interested in by emitter and signature.
+    pub(crate) fn logs(&self) -> impl Iterator<Item = (Address, B256)> {
+        let of = |(by, list): (&Address, &Vec<(B256, Span)>)| -> Vec<(Address, B256)> {
+            list.iter().map(|it| (*by, it.0)).collect()
+        };
+        self.logs.iter().flat_map(of)
+    }
+
+    /// Calls `hit` with the rules that want logs of this emitter, those that want this signature, and those that
+    /// want both together.
     #[inline]
     pub fn log(&self, log: &Log, mut hit: impl FnMut(&[u32])) {
         if let Some(list) = self.accounts.get(&log.address).and_then(|it| self.list_of(it)) {
             hit(list);
         }
-        self.topic(log, hit);
+        self.topic(log, &mut hit);
+        self.both(log, hit);
     }
 
     #[inline]
-    fn topic(&self, log: &Log, mut hit: impl FnMut(&[u32])) {
+    fn both(&self, log: &Log, mut hit: impl FnMut(&[u32])) {
+        if self.logs.is_empty() {
+            return;
+        }
+        let (Some(list), Some(topic)) = (self.logs.get(&log.address), log.data.topics().first())
+        else {
+            return;
+        };
+        let span = list.iter().find(|it| it.0 == *topic).map(|it| &it.1);
+        if let Some(list) = span.and_then(|it| self.list_of(it)) {
+            hit(list);
+        }
+    }
+
+    #[inline]
+    fn topic(&self, log: &Log, hit: &mut impl FnMut(&[u32])) {
         if self.topics.is_empty() {
             return;
         }
@@ -111,7 +154,10 @@ impl Index {
             });
         }
         if tx.succeeded {
-            tx.logs.iter().for_each(|it| self.topic(it, &mut hit));
+            for it in &tx.logs {
+                self.topic(it, &mut hit);
+                self.both(it, &mut hit);
+            }
         }
     }
 }

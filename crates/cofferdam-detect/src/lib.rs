@@ -170,6 +170,8 @@ pub enum Interest {
     Account(Address),
     /// Logs with this signature, whoever emits them.
     Topic(B256),
+    /// Logs of this emitter with this signature.
+    Log(Address, B256),
     /// Every block (for [`Detector::on_block`]).
     EveryBlock,
 }

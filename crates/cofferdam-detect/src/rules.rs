@@ -3,6 +3,8 @@
 //! **Invariant:** a transaction costs look-ups in proportion to what it touches, not to the number of
 //! rules, and a miss allocates nothing.
 
+mod history;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use alloy_primitives::{Address, B256};
@@ -99,10 +101,9 @@ impl RuleSet {
                 seen_block: 0,
             });
         }
-        let names = rules.iter().enumerate().map(|(at, it)| (it.id.clone(), at)).collect();
         Ok(Self {
+            names: rules.iter().enumerate().map(|(at, it)| (it.id.clone(), at)).collect(),
             rules,
-            names,
             index: Index::new(&interests),
             asked: Asked::new(questions),
             around: Around::default(),
@@ -454,6 +455,8 @@ mod tests {
         prop_oneof![
             (0u8..12).prop_map(|it| Interest::Account(Address::repeat_byte(it))),
             (0u8..6).prop_map(|it| Interest::Topic(B256::repeat_byte(it))),
+            (0u8..12, 0u8..6)
+                .prop_map(|it| Interest::Log(Address::repeat_byte(it.0), B256::repeat_byte(it.1))),
             Just(Interest::EveryBlock),
         ]
     }
@@ -481,6 +484,7 @@ mod tests {
             let wants = |it: &Interest| match it {
                 Interest::Account(it) => met.contains(it),
                 Interest::Topic(it) => *it == B256::repeat_byte(topic),
+                Interest::Log(by, it) => *by == account(2) && *it == B256::repeat_byte(topic),
                 Interest::EveryBlock => false,
             };
             let expected: BTreeSet<u32> = (0u32..)

@@ -16,6 +16,10 @@ const BENCHES: &[(&str, &str)] = &[
         "g4b",
         "mined attack to containment in the pool: the program, viem; 200 events under 500 rules",
     ),
+    (
+        "g8",
+        "back-test: 1,000 detectors over 10 M logs in Parquet, DuckDB and polars on the same files",
+    ),
     ("g11", "journal: our file and SQLite, raw write+fdatasync, rusqlite, redb"),
     ("g12", "streaming detectors: half-space trees against river's on its Shuttle data"),
     ("race", "pending attack against the next block: the program, an oracle; draws docs/race.svg"),

@@ -263,6 +263,7 @@ pub fn action(call: ActionCall) -> Action {
         autonomy: Autonomy::Act,
         stage: Stage::Provisional,
         stops: BasisPoints(1_000_000),
+        threshold_ppb: None,
         success: BasisPoints(1_000_000),
         effect_blocks: 1,
         cost: Default::default(),

@@ -7,7 +7,7 @@ use super::{
     Action, ActionCall, Autonomy, ContainmentFunction, Entity, KeySource, Mode, Plan, Policy, Rung,
     check::watches,
 };
-use crate::{Stage, Timestamp, Usd};
+use crate::{Probability, Stage, Timestamp, Usd};
 
 /// The plan in plain words. Lines that begin with `gap:` say what is missing.
 pub fn explain(plan: &Plan) -> String {
@@ -122,6 +122,9 @@ fn action(action: &Action) -> String {
     };
     let _ = write!(text, "\n    rests: {stage}; it saves {} of what is left", action.stops);
     let _ = write!(text, "\n    costs: {}", cost(action));
+    if let Some(it) = action.threshold_ppb {
+        let _ = write!(text, "\n    when: from a posterior of {} on", Probability(it));
+    }
     if action.irreversible {
         text.push_str(
             "\n    irreversible: governance must undo it; two independent rules must agree",

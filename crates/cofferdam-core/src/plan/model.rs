@@ -163,6 +163,10 @@ pub struct Action {
     pub effect_blocks: u64,
     /// What acting costs, attack or not.
     pub cost: ActionCost,
+    /// The posterior from which on it is worth it, in parts per billion: what `cofferdam calibrate` proposes from a
+    /// back-test. Left out, it follows from the cost and from what acting saves, block by block.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold_ppb: Option<u32>,
     /// How often it may be used.
     #[serde(default)]
     pub budget: Budget,

@@ -3,7 +3,7 @@
 //! A condition that holds is a finding; a condition that cannot be evaluated is a *blind* finding,
 //! once per rule and block, never silence.
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, keccak256};
 use cofferdam_core::{AccountId, Class, Finding, Severity, Tx, finding::Evidence, record::Memo};
 use serde::{Deserialize, Serialize, de::Error as _};
 
@@ -108,7 +108,12 @@ impl Expression {
         let mut touched: Vec<Address> = watched(cx, &settings, &trigger);
         touched.sort_unstable();
         touched.dedup();
-        let mut interests: Vec<_> = touched.iter().copied().map(Interest::Account).collect();
+        let interest = |it: &Address| match &trigger {
+            // Nothing else of its contracts is looked at.
+            Trigger::Log(signature) => Interest::Log(*it, keccak256(&signature.canonical)),
+            _ => Interest::Account(*it),
+        };
+        let mut interests: Vec<_> = touched.iter().map(interest).collect();
         if trigger.is_every_block() && !instances.is_empty() {
             interests = vec![Interest::EveryBlock];
             touched.clear();

@@ -1,6 +1,8 @@
 //! The command line. Results go to stdout (as JSON with `--json`), everything else to stderr; an
 //! error ends with `hint:` lines that say what to do.
 
+mod backtest;
+mod calibrate;
 mod card;
 pub mod drill;
 pub mod error;
@@ -42,6 +44,10 @@ enum Command {
     Run(run::RunArgs),
     /// Replay recorded exploits and ordinary blocks under one generic plan.
     Replay(replay::ReplayArgs),
+    /// Go over history with a plan: every detector and decision in one pass.
+    Backtest(backtest::BacktestArgs),
+    /// Choose the thresholds of a plan's actions from a back-test.
+    Calibrate(calibrate::CalibrateArgs),
     /// Learn guards from recorded blocks, or what evidence is worth from labelled scores, for review.
     Learn(learn::LearnArgs),
     /// Prove that every action of a plan would work now.
@@ -98,6 +104,8 @@ async fn run(command: Command, output: &Output) -> Result<ExitCode, CliError> {
     match command {
         Command::Run(it) => run::run(it, output).await,
         Command::Replay(it) => replay::run(&it, output),
+        Command::Backtest(it) => backtest::run(&it, output),
+        Command::Calibrate(it) => calibrate::run(&it, output),
         Command::Learn(it) => learn::run(&it, output),
         Command::Readiness(it) => readiness::run(it, output).await,
         Command::Risk(it) => risk::run(it, output).await,

@@ -92,7 +92,7 @@ pub fn benign(data: &Path) -> Result<Vec<BlockLine>, ReplayError> {
 }
 
 /// The contracts that most transactions move value through, each with the tokens it was seen to hold.
-fn most_active(block: &Observation, state: &Snapshot) -> Vec<serde_json::Value> {
+pub(crate) fn most_active(block: &Observation, state: &Snapshot) -> Vec<serde_json::Value> {
     let mut counts: BTreeMap<Address, u32> = BTreeMap::new();
     let mut tokens: BTreeMap<Address, BTreeSet<Address>> = BTreeMap::new();
     for tx in &block.txs {

@@ -18,12 +18,17 @@ use cofferdam_detect::DETECTORS;
 use serde::Serialize;
 
 pub use benign::{BlockLine, benign};
+pub(crate) use benign::most_active;
 pub use exploits::{CaseLine, exploits};
+pub(crate) use exploits::{Ground, cases, stage_case};
 pub use history::history;
 pub use odd::odd;
 pub use scores::scores;
+pub(crate) use odd::{busiest, transfers};
 pub use variations::{Outcome, VariationLine, variations};
+pub(crate) use variations::{names as variation_names, stage as stage_variation};
 pub use watcher::Orders;
+pub(crate) use watcher::World;
 
 /// Detectors that mean nothing without settings of their own.
 const CONFIGURED: &[&str] =
@@ -41,7 +46,7 @@ pub struct ReplayError {
 }
 
 impl ReplayError {
-    fn new(
+    pub(crate) fn new(
         what: impl Into<String>,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
@@ -67,7 +72,7 @@ pub struct Seen {
 }
 
 /// The generic plan around `entities` (JSON as in `plan.toml`), with settings by detector.
-fn plan(
+pub(crate) fn plan(
     chain: u64,
     entities: serde_json::Value,
     settings: &serde_json::Map<String, serde_json::Value>,
@@ -105,7 +110,7 @@ fn pause(entity: &serde_json::Value) -> serde_json::Value {
 }
 
 /// The state after `txs`, from their diffs.
-fn state_after(before: &Snapshot, txs: &[Tx]) -> Snapshot {
+pub(crate) fn state_after(before: &Snapshot, txs: &[Tx]) -> Snapshot {
     let mut state = before.clone();
     for tx in txs {
         for it in &tx.diff.storage {

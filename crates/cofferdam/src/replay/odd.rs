@@ -67,7 +67,7 @@ pub fn odd(data: &Path) -> Result<Vec<BlockLine>, ReplayError> {
 }
 
 /// The transfers that calls asked for and got.
-fn transfers(tx: &Tx) -> Vec<Log> {
+pub(crate) fn transfers(tx: &Tx) -> Vec<Log> {
     let asked = tx.calls().filter(|it| it.kind == CallKind::Call).filter_map(|it| {
         let (from, to, amount) = match it.selector()? {
             SEND => (it.from.into_word(), word(it, 0)?, word(it, 1)?),
@@ -87,7 +87,7 @@ fn word(frame: &Frame, index: usize) -> Option<B256> {
 
 /// The contracts that most transactions call, of those that moved no token but the few whose price
 /// everybody knows: for any other a plan would hold a price, and the recording holds none.
-fn busiest(block: &Observation) -> Vec<serde_json::Value> {
+pub(crate) fn busiest(block: &Observation) -> Vec<serde_json::Value> {
     let mut counts: BTreeMap<Address, u32> = BTreeMap::new();
     let mut tokens: BTreeMap<Address, BTreeSet<Address>> = BTreeMap::new();
     for tx in &block.txs {

@@ -8,7 +8,9 @@ mod edits;
 
 use std::path::Path;
 
-use cofferdam_core::{Finding, Severity, Usd, evidence::Tracing};
+use cofferdam_core::{
+    Finding, Observation, Severity, Usd, evidence::Tracing, plan::Plan, snapshot::Snapshot,
+};
 use cofferdam_observe::recorded::RecordedFork;
 use cofferdam_sim::enact::{Act, Pace};
 use serde::Serialize;
@@ -93,12 +95,67 @@ struct Played {
     fault: Option<Outcome>,
 }
 
+/// A block of an attack with the state around it, and what moved in it.
+pub(crate) struct StagedBlock {
+    pub(crate) block: Observation,
+    pub(crate) before: Snapshot,
+    pub(crate) after: Snapshot,
+    /// What the victim lost.
+    pub(crate) lost: Usd,
+    /// What the attacker gained.
+    pub(crate) gained: Usd,
+}
+
+/// A variation, ready to be looked at.
+pub(crate) struct StagedVariation {
+    pub(crate) plan: Plan,
+    pub(crate) act: Act,
+    pub(crate) blocks: Vec<StagedBlock>,
+}
+
 /// The stage of one exploit: state before it and who is protected.
 struct Stage<'a> {
     victim: &'a Victim,
     fork: RecordedFork,
     /// Whether the attacker needs tokens beforehand.
     endowed: bool,
+}
+
+/// How many variations there are, and their names.
+pub(crate) fn names() -> Vec<&'static str> {
+    edits::ALL.iter().map(|it| it.name()).collect()
+}
+
+/// The `number`-th variation of `case`; `None` if the case does not re-enact completely, or the variation is
+/// impossible or does no harm.
+///
+/// # Errors
+/// If a file cannot be read or executed at all.
+pub(crate) fn stage(
+    data: &Path,
+    case: &str,
+    number: usize,
+    seed: u64,
+) -> Result<Option<StagedVariation>, ReplayError> {
+    let (victims, edit) = (victims()?, edits::ALL.get(number).copied());
+    let (Some(victim), Some(edit)) = (victims.get(case), edit) else { return Ok(None) };
+    let failed = |it| ReplayError::new(case, it);
+    let act = Act::of(&victim.trace(data, case, seed)?, &[]).map_err(failed)?;
+    let played = enact(&act, victim.fork(data)?).map_err(failed)?;
+    if !played.enacted.report.is_faithful() {
+        return Ok(None);
+    }
+    let stage = Stage { victim, fork: victim.fork(data)?, endowed: played.how == "endowed" };
+    let recorded = stage.run(&act, Pace::default())?.lost;
+    let seed = seed.saturating_add(1).saturating_add(number as u64);
+    let trace = victim.trace(data, case, seed)?;
+    let varied = edits::vary(edit, &trace, |it| stage.works(it, recorded))?;
+    let Some(Varied { act, pace }) = varied else { return Ok(None) };
+    let (blocks, fault) = stage.blocks(&act, pace)?;
+    let lost = blocks.iter().map(|it| it.lost).fold(Usd::ZERO, Usd::plus);
+    let gained = blocks.iter().map(|it| it.gained).fold(Usd::ZERO, Usd::plus);
+    let counts = fault.is_none() && harms(lost.max(gained), recorded);
+    Ok(counts.then_some(StagedVariation { plan: victim.plan()?, act, blocks }))
 }
 
 /// Plays every variation of every exploit of `data` that re-enacts completely.
@@ -135,6 +192,37 @@ pub fn variations(data: &Path, seed: u64) -> Result<Vec<VariationLine>, ReplayEr
 impl Stage<'_> {
     /// Plays `act` block by block under the generic plan.
     fn run(&self, act: &Act, pace: Pace) -> Result<Played, ReplayError> {
+        let (blocks, fault) = self.blocks(act, pace)?;
+        let mut watcher = Watcher::new(self.victim.plan()?, World::Act(act))?;
+        let mut played = Played {
+            findings: Vec::new(),
+            found_at: None,
+            txs: 0,
+            lost: Usd::ZERO,
+            gained: Usd::ZERO,
+            fault,
+        };
+        for it in blocks {
+            played.txs += it.block.txs.len();
+            played.lost = played.lost.plus(it.lost);
+            played.gained = played.gained.plus(it.gained);
+            let findings = watcher.see(it.block, &it.before, &it.after)?;
+            if played.found_at.is_none() && worst(&findings) == Some(Severity::Critical) {
+                played.found_at = Some(played.txs);
+            }
+            played.findings.extend(findings);
+        }
+        // Tokens that come from nowhere are a loss of all who hold them: what the attacker gained tells.
+        played.lost = played.lost.max(played.gained);
+        Ok(played)
+    }
+
+    /// The blocks of `act` with the state around each, and why they do not count, if they do not.
+    fn blocks(
+        &self,
+        act: &Act,
+        pace: Pace,
+    ) -> Result<(Vec<StagedBlock>, Option<Outcome>), ReplayError> {
         let failed = |it| ReplayError::new("a variation cannot be run", it);
         let endowed = match self.endowed {
             true => Some(act.endow(&self.fork.state, &self.fork.env).map_err(failed)?),
@@ -144,38 +232,22 @@ impl Stage<'_> {
         let enacted = act.play(fork, &self.fork.env, pace).map_err(failed)?;
         let mut before = act.state(fork);
         readable(&mut before, self.fork.env.beneficiary);
-        let mut watcher = Watcher::new(self.victim.plan()?, World::Act(act))?;
-        let mut played = Played {
-            findings: Vec::new(),
-            found_at: None,
-            txs: 0,
-            lost: Usd::ZERO,
-            gained: Usd::ZERO,
-            fault: None,
-        };
+        let (mut out, mut fault) = (Vec::new(), None);
         for block in enacted.blocks {
             for tx in &block.txs {
                 if matches!(tx.tracing, Tracing::Incomplete { .. }) {
-                    played.fault = Some(Outcome::Incomplete);
-                } else if !tx.succeeded && played.fault.is_none() {
-                    played.fault = Some(Outcome::Stops);
+                    fault = Some(Outcome::Incomplete);
+                } else if !tx.succeeded && fault.is_none() {
+                    fault = Some(Outcome::Stops);
                 }
             }
-            played.txs += block.txs.len();
             let after = state_after(&before, &block.txs);
             let (lost, gained) = self.victim.moved(&block, &before, &after, act)?;
-            played.lost = played.lost.plus(lost);
-            played.gained = played.gained.plus(gained);
-            let findings = watcher.see(block, &before, &after)?;
-            if played.found_at.is_none() && worst(&findings) == Some(Severity::Critical) {
-                played.found_at = Some(played.txs);
-            }
-            played.findings.extend(findings);
-            before = after;
+            let next = after.clone();
+            out.push(StagedBlock { block, before, after, lost, gained });
+            before = next;
         }
-        // Tokens that come from nowhere are a loss of all who hold them: what the attacker gained tells.
-        played.lost = played.lost.max(played.gained);
-        Ok(played)
+        Ok((out, fault))
     }
 
     /// Whether a variation executes and does harm.

@@ -34,7 +34,7 @@ pub struct Orders {
 
 /// Where the questions are asked.
 #[derive(Clone, Copy)]
-pub(super) enum World<'a> {
+pub(crate) enum World<'a> {
     /// A chain under these fork rules.
     Chain(&'a Rules),
     /// A re-enactment, whose attacker is known to be new.
@@ -43,7 +43,7 @@ pub(super) enum World<'a> {
 
 impl World<'_> {
     /// Answers `reads` on `state` in the block of `block`.
-    pub(super) fn answer(
+    pub(crate) fn answer(
         self,
         reads: &[StateRead],
         block: &Observation,

@@ -12,7 +12,7 @@ const TOP: f64 = 14.0;
 const BOTTOM: f64 = 40.0;
 
 /// A drawing area with linear axes.
-pub(super) struct Plot {
+pub(crate) struct Plot {
     x: (f64, f64),
     y: (f64, f64),
     height: f64,
@@ -21,18 +21,18 @@ pub(super) struct Plot {
 
 /// How a line is drawn.
 #[derive(Clone, Copy)]
-pub(super) struct Stroke {
+pub(crate) struct Stroke {
     /// CSS variable of its colour.
-    pub(super) colour: &'static str,
+    pub(crate) colour: &'static str,
     /// Dashes, empty for none.
-    pub(super) dash: &'static str,
+    pub(crate) dash: &'static str,
     /// Width in pixels.
-    pub(super) width: f64,
+    pub(crate) width: f64,
 }
 
 impl Plot {
     /// Axes over these ranges; a range without width is widened.
-    pub(super) fn new(x: (f64, f64), y: (f64, f64), height: f64) -> Self {
+    pub(crate) fn new(x: (f64, f64), y: (f64, f64), height: f64) -> Self {
         let wide = |(a, b): (f64, f64)| if b > a { (a, b) } else { (a - 0.5, a + 0.5) };
         Self { x: wide(x), y: wide(y), height, body: String::new() }
     }
@@ -47,7 +47,7 @@ impl Plot {
     }
 
     /// A line through points.
-    pub(super) fn line(&mut self, points: &[(f64, f64)], stroke: Stroke) {
+    pub(crate) fn line(&mut self, points: &[(f64, f64)], stroke: Stroke) {
         let path: Vec<String> =
             points.iter().map(|(x, y)| format!("{:.1},{:.1}", self.px(*x), self.py(*y))).collect();
         // Writing to a String cannot fail.
@@ -62,7 +62,7 @@ impl Plot {
     }
 
     /// The area between two lines over the same x.
-    pub(super) fn band(&mut self, points: &[(f64, f64, f64)], colour: &str) {
+    pub(crate) fn band(&mut self, points: &[(f64, f64, f64)], colour: &str) {
         let low = points.iter().map(|p| (p.0, p.1));
         let high = points.iter().rev().map(|p| (p.0, p.2));
         let path: Vec<String> =
@@ -75,7 +75,7 @@ impl Plot {
     }
 
     /// A shaded stretch of the x axis with a label.
-    pub(super) fn stretch(&mut self, from: f64, to: f64, label: &str, colour: &str) {
+    pub(crate) fn stretch(&mut self, from: f64, to: f64, label: &str, colour: &str) {
         let (a, b) = (self.px(from), self.px(to));
         let _ = writeln!(
             self.body,
@@ -90,7 +90,7 @@ impl Plot {
     }
 
     /// A vertical mark with a label.
-    pub(super) fn mark(&mut self, x: f64, label: &str, colour: &str) {
+    pub(crate) fn mark(&mut self, x: f64, label: &str, colour: &str) {
         let at = self.px(x);
         let anchor = if at > WIDTH * 0.75 { "end" } else { "start" };
         let _ = writeln!(
@@ -105,7 +105,7 @@ impl Plot {
     }
 
     /// A dot with a title.
-    pub(super) fn dot(&mut self, x: f64, y: f64, title: &str, colour: &str) {
+    pub(crate) fn dot(&mut self, x: f64, y: f64, title: &str, colour: &str) {
         let _ = writeln!(
             self.body,
             r#"<circle cx="{:.1}" cy="{:.1}" r="3.5" fill="var({colour})"><title>{}</title></circle>"#,
@@ -116,7 +116,7 @@ impl Plot {
     }
 
     /// A bar from zero.
-    pub(super) fn bar(&mut self, from: f64, to: f64, y: f64, title: &str, colour: &str) {
+    pub(crate) fn bar(&mut self, from: f64, to: f64, y: f64, title: &str, colour: &str) {
         let (a, b) = (self.px(from), self.px(to));
         let (top, zero) = (self.py(y), self.py(0.0));
         let _ = writeln!(
@@ -130,7 +130,7 @@ impl Plot {
     }
 
     /// The finished chart with five ticks on each axis.
-    pub(super) fn finish(
+    pub(crate) fn finish(
         self,
         title: &str,
         x_label: &str,
@@ -185,7 +185,7 @@ fn wrap(title: &str, height: f64, body: &str) -> String {
 }
 
 /// A table of coloured cells: `value` decides the colour, `text` is written into the cell.
-pub(super) struct HeatCell {
+pub(crate) struct HeatCell {
     /// Column, from zero.
     pub(super) column: usize,
     /// Row, from zero.
@@ -199,7 +199,7 @@ pub(super) struct HeatCell {
 }
 
 /// A heat map with labels on both sides.
-pub(super) fn heat_map(
+pub(crate) fn heat_map(
     title: &str,
     columns: &[String],
     rows: &[String],
@@ -246,7 +246,7 @@ pub(super) fn heat_map(
 }
 
 /// A node of a graph.
-pub(super) struct GraphNode {
+pub(crate) struct GraphNode {
     /// Its name.
     pub(super) name: String,
     /// Its size decides the circle.
@@ -259,7 +259,7 @@ pub(super) struct GraphNode {
 pub(super) type GraphEdge = (usize, usize, f64, String);
 
 /// Nodes on a circle, edges as arrows.
-pub(super) fn graph(title: &str, nodes: &[GraphNode], edges: &[GraphEdge]) -> String {
+pub(crate) fn graph(title: &str, nodes: &[GraphNode], edges: &[GraphEdge]) -> String {
     let (height, radius) = (430.0, 150.0);
     let centre = (WIDTH / 2.0, height / 2.0);
     let at = |i: usize| {

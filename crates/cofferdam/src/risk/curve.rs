@@ -61,7 +61,7 @@ pub(super) fn text(c: &ThresholdCurve) -> String {
 }
 
 /// The chart.
-pub(super) fn chart(c: &ThresholdCurve, current: Option<f64>) -> String {
+pub(crate) fn chart(c: &ThresholdCurve, current: Option<f64>) -> String {
     let (Some(first), Some(last)) = (c.points.first(), c.points.last()) else {
         return String::new();
     };

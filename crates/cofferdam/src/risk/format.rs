@@ -1,7 +1,7 @@
 //! Numbers as a tired person reads them, always with their unit.
 
 /// `1.9M`, `-48k`, `0.82`: three significant digits.
-pub(super) fn short(x: f64) -> String {
+pub(crate) fn short(x: f64) -> String {
     let size = x.abs();
     let (value, unit) = match size {
         s if !s.is_finite() => return "–".to_owned(),
@@ -21,12 +21,12 @@ pub(super) fn short(x: f64) -> String {
 }
 
 /// `$1.9M`, `-$48k`.
-pub(super) fn usd(x: f64) -> String {
+pub(crate) fn usd(x: f64) -> String {
     if x < 0.0 { format!("-${}", short(-x)) } else { format!("${}", short(x)) }
 }
 
 /// A share as per cent, two significant digits below one.
-pub(super) fn percent(p: f64) -> String {
+pub(crate) fn percent(p: f64) -> String {
     let v = 100.0 * p;
     match v.abs() {
         s if s == 0.0 || s >= 10.0 => format!("{v:.1} %"),
@@ -37,7 +37,7 @@ pub(super) fn percent(p: f64) -> String {
 }
 
 /// Text inside HTML and SVG.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -53,7 +53,7 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// Columns with two spaces between them, the first to the left, the rest to the right.
-pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = header.iter().map(|h| h.chars().count()).collect();
     for row in rows {
         for (w, cell) in widths.iter_mut().zip(row) {

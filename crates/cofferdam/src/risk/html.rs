@@ -11,7 +11,7 @@ use super::{
 const STYLE: &str = include_str!("page.css");
 
 /// The page around sections.
-pub(super) fn page(title: &str, sections: &[String]) -> String {
+pub(crate) fn page(title: &str, sections: &[String]) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
@@ -23,12 +23,12 @@ pub(super) fn page(title: &str, sections: &[String]) -> String {
 }
 
 /// A titled section.
-pub(super) fn section(title: &str, body: &str) -> String {
+pub(crate) fn section(title: &str, body: &str) -> String {
     format!("<section><h2>{}</h2>\n{body}</section>", escape(title))
 }
 
 /// Rows of a table; cells are text.
-pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut out = String::from("<div class=\"scroll\"><table><thead><tr>");
     for h in header {
         // Writing to a String cannot fail.
@@ -46,7 +46,7 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     out
 }
 
-pub(super) fn figure(label: &str, value: &str, detail: &str, tone: &str) -> String {
+pub(crate) fn figure(label: &str, value: &str, detail: &str, tone: &str) -> String {
     format!(
         "<div class=\"figure {tone}\"><span class=\"label\">{}</span><strong>{}</strong><span class=\"detail\">{}</span></div>",
         escape(label),

@@ -4,11 +4,11 @@
 //! people read.
 
 mod build;
-mod chart;
-mod curve;
+pub(crate) mod chart;
+pub(crate) mod curve;
 mod document;
-mod format;
-mod html;
+pub(crate) mod format;
+pub(crate) mod html;
 mod input;
 mod limits;
 pub(crate) mod live;

@@ -130,6 +130,10 @@ impl Check<'_> {
         let message = "a probability is more than 0 % and at most 100 %";
         self.require(share, &path("success"), message, "e.g. `\"95 %\"`");
         let hint = "1: in the next block";
+        let possible = action.threshold_ppb.is_none_or(|it| (1..1_000_000_000).contains(&it));
+        let message = "a threshold is neither impossible nor certain";
+        let range = "parts per billion, 1 to 999999999: what `cofferdam calibrate` proposes";
+        self.require(possible, &path("threshold-ppb"), message, range);
         self.require(
             action.effect_blocks > 0,
             &path("effect-blocks"),
