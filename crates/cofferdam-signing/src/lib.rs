@@ -7,14 +7,30 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "tests"))]
 
 pub mod abi;
+pub mod calls;
+pub mod card;
+pub mod collect;
+pub mod evidence;
 pub mod exec;
+pub mod flag;
+pub mod known;
+pub mod ladder;
+pub mod lint;
 pub mod multisend;
+pub mod policy;
+pub mod proposal;
 pub mod quantity;
 mod safe_tx;
 pub mod signature;
 pub mod text;
 mod version;
 
+pub use card::Card;
+pub use evidence::Evidence;
+pub use flag::{Flag, Weight};
+pub use lint::Case;
+pub use policy::Policy;
+pub use proposal::{Proposal, Provenance};
 pub use safe_tx::{Hashes, Operation, SafeDomain, SafeTx};
 pub use signature::{Kind, OwnerSignature, SignatureError};
 pub use version::{SafeVersion, UnknownVersion};

@@ -52,7 +52,8 @@ pub enum MultiSendError {
 /// # Errors
 /// [`MultiSendError`]; also for an empty batch, which only looks like one.
 pub fn read(data: &[u8]) -> Result<Vec<Inner>, MultiSendError> {
-    let function = Function::parse("multiSend(bytes transactions)").map_err(MultiSendError::Call)?;
+    let function =
+        Function::parse("multiSend(bytes transactions)").map_err(MultiSendError::Call)?;
     let arguments = data.strip_prefix(&SELECTOR).unwrap_or_default();
     let values = decode(&function.inputs, arguments).map_err(MultiSendError::Call)?;
     let [Value::Bytes(packed)] = values.as_slice() else {

@@ -20,7 +20,10 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<U256, D
     match Raw::deserialize(deserializer)? {
         Raw::Number(it) => Ok(U256::from(it)),
         Raw::Text(it) => parse(&it).ok_or_else(|| {
-            de::Error::custom(format!("`{}` is no quantity", it.chars().take(80).collect::<String>()))
+            de::Error::custom(format!(
+                "`{}` is no quantity",
+                it.chars().take(80).collect::<String>()
+            ))
         }),
     }
 }

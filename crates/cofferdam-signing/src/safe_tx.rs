@@ -230,7 +230,8 @@ mod tests {
     use cofferdam_core::ChainId;
 
     use super::{
-        DOMAIN_TYPE, DOMAIN_TYPE_OLD, Operation, SAFE_MESSAGE_TYPE, SAFE_TX_TYPE, SafeDomain, SafeTx,
+        DOMAIN_TYPE, DOMAIN_TYPE_OLD, Operation, SAFE_MESSAGE_TYPE, SAFE_TX_TYPE, SafeDomain,
+        SafeTx,
     };
     use crate::SafeVersion;
 

@@ -235,7 +235,8 @@ fn read(
     };
     match v {
         0 => {
-            let start = usize::try_from(U256::from_be_slice(s)).map_err(|_| "offset is too large")?;
+            let start =
+                usize::try_from(U256::from_be_slice(s)).map_err(|_| "offset is too large")?;
             if start < count * STATIC_BYTES {
                 return Err("offset points into the static part");
             }

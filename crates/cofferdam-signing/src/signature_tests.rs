@@ -83,7 +83,8 @@ fn malleable_short_and_odd_signatures_are_refused() {
     let mut odd = signature.to_vec();
     odd[64] = 0;
     for bytes in [upper, odd, signature[..64].to_vec(), vec![0; 65], vec![255; 65], Vec::new()] {
-        let it = OwnerSignature { owner: good.owner, kind: Kind::Eip712 { signature: bytes.into() } };
+        let it =
+            OwnerSignature { owner: good.owner, kind: Kind::Eip712 { signature: bytes.into() } };
         assert!(it.verify(hash).is_err(), "{it:?}");
         assert!(pack(&[it], hash).is_err());
     }

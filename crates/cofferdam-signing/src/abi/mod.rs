@@ -67,7 +67,9 @@ pub enum AbiError {
     #[error("data is no encoding of the parameters: {0}")]
     Data(&'static str),
     /// The data holds the values, and something else as well or in another order.
-    #[error("data does not have its one canonical form: padding, offsets or bytes besides could hide something")]
+    #[error(
+        "data does not have its one canonical form: padding, offsets or bytes besides could hide something"
+    )]
     NotCanonical,
 }
 

@@ -191,8 +191,23 @@ mod tests {
         let deep = format!("f({}bool{})", "(".repeat(40), ")".repeat(40));
         let arrays = format!("f(bool{})", "[]".repeat(40));
         for text in [
-            "", "f", "f(", "f(uint7)", "f(uint264)", "f(uint08)", "f(bytes33)", "f(bytes0)", "f(float)",
-            "f(bool[0])", "f(bool[99999999])", "f(bool[)", "f(bool,)", "f() payable", "1f()", "(bool)", &deep,
+            "",
+            "f",
+            "f(",
+            "f(uint7)",
+            "f(uint264)",
+            "f(uint08)",
+            "f(bytes33)",
+            "f(bytes0)",
+            "f(float)",
+            "f(bool[0])",
+            "f(bool[99999999])",
+            "f(bool[)",
+            "f(bool,)",
+            "f() payable",
+            "1f()",
+            "(bool)",
+            &deep,
             &arrays,
         ] {
             assert!(Function::parse(text).is_err(), "{text}");

@@ -251,8 +251,7 @@ mod tests {
     fn any_typed() -> impl Strategy<Value = (Type, Value)> {
         let leaf = prop_oneof![
             any::<u64>().prop_map(|it| (Type::Uint(64), Value::Uint(U256::from(it)))),
-            any::<i64>()
-                .prop_map(|it| (Type::Int(64), Value::Int(I256::try_from(it).unwrap()))),
+            any::<i64>().prop_map(|it| (Type::Int(64), Value::Int(I256::try_from(it).unwrap()))),
             any::<[u8; 20]>().prop_map(|it| (Type::Address, Value::Address(Address::from(it)))),
             any::<bool>().prop_map(|it| (Type::Bool, Value::Bool(it))),
             any::<[u8; 5]>().prop_map(|it| (Type::FixedBytes(5), Value::FixedBytes(it.to_vec()))),
