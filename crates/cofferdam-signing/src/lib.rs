@@ -9,6 +9,7 @@
 pub mod abi;
 pub mod calls;
 pub mod card;
+pub mod clear;
 pub mod collect;
 pub mod evidence;
 pub mod exec;

@@ -37,7 +37,10 @@ pub struct Policy {
     pub contracts: Vec<Contract>,
     /// Contracts whose code may run on the Safe's own storage.
     #[serde(default)]
-    pub delegates: Vec<Delegate>,
+    pub delegates: Vec<Pinned>,
+    /// The Safe's own code, where it is not a release of the Safe project at its usual address.
+    #[serde(default)]
+    pub singletons: Vec<Pinned>,
     /// Actions approved in advance.
     #[serde(default)]
     pub actions: Vec<Action>,
@@ -72,10 +75,10 @@ pub struct Contract {
     pub functions: Vec<String>,
 }
 
-/// A contract that may be run by delegatecall.
+/// A contract that is trusted with its code as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Delegate {
+pub struct Pinned {
     /// For people.
     pub name: String,
     /// Its address.
@@ -166,6 +169,7 @@ impl Policy {
             (self.accounts.len(), "accounts"),
             (self.contracts.len(), "contracts"),
             (self.delegates.len(), "delegates"),
+            (self.singletons.len(), "singletons"),
             (self.actions.len(), "actions"),
             (self.delays.len(), "delays"),
         ];
@@ -178,7 +182,8 @@ impl Policy {
         let mut seen = std::collections::BTreeSet::new();
         let named = self.accounts.iter().map(|it| it.address);
         let contracts = self.contracts.iter().map(|it| it.address);
-        let delegates = self.delegates.iter().map(|it| it.address);
+        let pins = self.delegates.iter().chain(&self.singletons);
+        let delegates = pins.map(|it| it.address);
         if let Some(twice) = named.chain(contracts).chain(delegates).find(|it| !seen.insert(*it)) {
             return Err(PolicyError::Twice(twice));
         }
@@ -197,7 +202,8 @@ impl Policy {
     pub fn name(&self, address: Address) -> Option<&str> {
         let accounts = self.accounts.iter().map(|it| (it.address, &it.name));
         let contracts = self.contracts.iter().map(|it| (it.address, &it.name));
-        let delegates = self.delegates.iter().map(|it| (it.address, &it.name));
+        let pins = self.delegates.iter().chain(&self.singletons);
+        let delegates = pins.map(|it| (it.address, &it.name));
         let delays = self.delays.iter().map(|it| (it.address, &it.name));
         let mut all = accounts.chain(contracts).chain(delegates).chain(delays);
         all.find(|it| it.0 == address).map(|it| it.1.as_str())

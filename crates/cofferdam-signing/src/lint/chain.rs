@@ -82,8 +82,8 @@ fn identity(case: &Case<'_>, evidence: &Evidence, flags: &mut Flags) {
     }
     let singleton = evidence.state.singleton;
     let known = known::SINGLETONS.iter().any(|it| *it == (singleton, proposal.version));
-    let delegates = case.policy.map(|it| it.delegates.as_slice()).unwrap_or_default();
-    let pinned = delegates
+    let singletons = case.policy.map(|it| it.singletons.as_slice()).unwrap_or_default();
+    let pinned = singletons
         .iter()
         .any(|it| it.address == singleton && it.code_hash == evidence.state.singleton_code);
     if !known && !pinned {

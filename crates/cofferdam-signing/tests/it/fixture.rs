@@ -41,6 +41,7 @@ pub(crate) fn policy() -> Policy {
             functions: vec!["pauseFor(uint256 duration)".into()],
         }],
         delegates: Vec::new(),
+        singletons: Vec::new(),
         actions: vec![Action {
             id: "vault/pause".into(),
             to: VAULT,

@@ -8,7 +8,7 @@ use cofferdam_signing::{
     evidence::{Change, Effect, History, Outcome, SLOT_GUARD},
     exec::call,
     multisend::{Inner, write},
-    policy::{Delay, Delegate},
+    policy::{Delay, Pinned},
     proposal::Rung,
 };
 
@@ -329,8 +329,7 @@ fn a_batch_without_end_is_refused() {
 #[test]
 fn a_pinned_delegate_is_accepted_with_its_code_only() {
     let mut policy = policy();
-    let pin =
-        Delegate { name: "migration".into(), address: STRANGER, code_hash: keccak256("code") };
+    let pin = Pinned { name: "migration".into(), address: STRANGER, code_hash: keccak256("code") };
     policy.delegates.push(pin);
     let proposal = proposal(batch(STRANGER, &[inner(VAULT, pause(), Operation::Call)]));
     let mut evidence = evidence(&proposal);

@@ -84,7 +84,8 @@ impl Node {
     /// # Errors
     /// [`NodeError::Url`].
     pub fn connect(url: &str) -> Result<Self, NodeError> {
-        let parsed = url.parse::<alloy::transports::http::reqwest::Url>().map_err(|_| NodeError::Url)?;
+        let parsed =
+            url.parse::<alloy::transports::http::reqwest::Url>().map_err(|_| NodeError::Url)?;
         if !matches!(parsed.scheme(), "http" | "https") {
             return Err(NodeError::Url);
         }

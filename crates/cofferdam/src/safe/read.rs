@@ -158,7 +158,9 @@ async fn state(node: &Node, at: B256, safe: Address) -> Result<SafeState, NodeEr
         let values = read(node, at, safe, signature, &[], returns).await?;
         values.into_iter().next().ok_or_else(malformed)
     };
-    let Value::String(version) = one("VERSION()", "string x").await? else { return Err(malformed()) };
+    let Value::String(version) = one("VERSION()", "string x").await? else {
+        return Err(malformed());
+    };
     let Value::Uint(threshold) = one("getThreshold()", "uint256 x").await? else {
         return Err(malformed());
     };

@@ -11,13 +11,13 @@ use cofferdam_core::{
     ports::{AccountState, StateError, StateSource},
 };
 use cofferdam_observe::rpc::{EndpointPool, RpcState, RpcStates};
-use cofferdam_sim::{On, Rules, next_block, simulate_pending};
 use cofferdam_signing::{
     Kind, OwnerSignature, Proposal,
     evidence::{Effect, Outcome, SLOT_NONCE, SLOT_THRESHOLD, SafeState, Simulation},
     exec::exec_transaction,
     signature,
 };
+use cofferdam_sim::{On, Rules, next_block, simulate_pending};
 
 use super::{Head, Node};
 

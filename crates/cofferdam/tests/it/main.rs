@@ -8,3 +8,4 @@ mod governance;
 mod learn;
 mod replay;
 mod risk;
+mod safe;

@@ -52,13 +52,14 @@ impl KeyArgs {
     pub(super) fn signer(&self) -> Result<std::sync::Arc<dyn Signer>, CliError> {
         let source = match (&self.key_env, &self.keystore, &self.password_env) {
             (Some(name), None, _) => KeySource::Env { name: name.clone() },
-            (None, Some(path), Some(env)) => KeySource::Keystore {
-                path: path.display().to_string(),
-                password_env: env.clone(),
-            },
+            (None, Some(path), Some(env)) => {
+                KeySource::Keystore { path: path.display().to_string(), password_env: env.clone() }
+            }
             _ => {
                 let error = CliError::new("no key was named");
-                return Err(error.hint("--keystore FILE with --password-env NAME, or --key-env NAME"));
+                return Err(
+                    error.hint("--keystore FILE with --password-env NAME, or --key-env NAME")
+                );
             }
         };
         let env = |name: &str| std::env::var(name).ok();
@@ -116,8 +117,7 @@ impl Facts {
 
     /// The node.
     pub(super) fn node(&self) -> Result<Node, CliError> {
-        let missing =
-            || CliError::new("this needs the chain").hint("name a node with --rpc URL");
+        let missing = || CliError::new("this needs the chain").hint("name a node with --rpc URL");
         node(self.rpc.as_deref().ok_or_else(missing)?)
     }
 }

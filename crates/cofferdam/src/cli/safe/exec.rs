@@ -86,7 +86,9 @@ pub(super) async fn run(args: ExecArgs, output: &Output) -> Result<ExitCode, Cli
         return Ok(ExitCode::FAILURE);
     }
     let effect = match &loaded.policy {
-        Some(policy) => effect(&node, policy, card.calls.action.as_deref(), receipt.block_hash).await?,
+        Some(policy) => {
+            effect(&node, policy, card.calls.action.as_deref(), receipt.block_hash).await?
+        }
         None => None,
     };
     let value = json!({ "transaction": hash, "block": block, "executed": true, "effect": effect });
@@ -134,10 +136,10 @@ async fn send(
     let from = signer.address();
     let call = json!({ "from": from, "to": proposal.safe, "data": data });
     // With the real signatures, on the newest state.
-    let gas: U64 =
-        node.ask("eth_estimateGas", json!([call, "latest"])).await.map_err(|it| {
-            node_error(it).hint("the Safe refuses it: its error codes GS… are in the Safe's documentation")
-        })?;
+    let gas: U64 = node.ask("eth_estimateGas", json!([call, "latest"])).await.map_err(|it| {
+        node_error(it)
+            .hint("the Safe refuses it: its error codes GS… are in the Safe's documentation")
+    })?;
     let nonce: U64 =
         node.ask("eth_getTransactionCount", json!([from, "pending"])).await.map_err(node_error)?;
     let head = node.head().await.map_err(node_error)?;
@@ -170,7 +172,8 @@ async fn receipt(node: &Node, hash: B256) -> Result<Receipt, CliError> {
         }
     });
     waited.await.map_err(|_| {
-        CliError::new(format!("{hash} was sent and is in no block after three minutes"))
-            .hint("look it up before sending again; the Safe's nonce makes a second execution impossible")
+        CliError::new(format!("{hash} was sent and is in no block after three minutes")).hint(
+            "look it up before sending again; the Safe's nonce makes a second execution impossible",
+        )
     })?
 }

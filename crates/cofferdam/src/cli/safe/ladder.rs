@@ -149,8 +149,10 @@ async fn printed(args: RungArgs, output: &Output) -> Result<ExitCode, CliError> 
         let error = CliError::new("no rung has enough signatures");
         return Err(error.hint("`cofferdam safe ladder status` says which are missing"));
     }
-    let text: String =
-        lines.iter().map(|(nonce, line): &(U256, String)| format!("# nonce {nonce}\n{line}\n")).collect();
+    let text: String = lines
+        .iter()
+        .map(|(nonce, line): &(U256, String)| format!("# nonce {nonce}\n{line}\n"))
+        .collect();
     output.result(&lines, &text);
     Ok(ExitCode::SUCCESS)
 }

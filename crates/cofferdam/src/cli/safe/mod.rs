@@ -13,7 +13,11 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand};
 use cofferdam_core::AccountId;
-use cofferdam_signing::{SafeDomain, SafeVersion, Weight, card::flags_text, text::{grouped, spoken}};
+use cofferdam_signing::{
+    SafeDomain, SafeVersion, Weight,
+    card::flags_text,
+    text::{grouped, spoken},
+};
 
 use self::args::Facts;
 use super::{CliError, Output};
@@ -81,7 +85,11 @@ pub(crate) async fn run(command: SafeCommand, output: &Output) -> Result<ExitCod
             let (proposal, _) = args::proposal(&it.proposal)?;
             let card = it.facts.load(proposal).await?.card();
             let refused = card.flags.iter().filter(|it| it.weight == Weight::Refuse).count();
-            let text = format!("{}{refused} of {} flags refuse\n", flags_text(&card.flags), card.flags.len());
+            let text = format!(
+                "{}{refused} of {} flags refuse\n",
+                flags_text(&card.flags),
+                card.flags.len()
+            );
             output.result(&card.flags, &text);
             Ok(verdict(card.accepted))
         }

@@ -85,7 +85,10 @@ fn amount(text: &str) -> Result<U256, String> {
 
 impl What {
     /// The transaction at nonce 0, and the action it is.
-    pub(super) fn transaction(&self, policy: &Policy) -> Result<(SafeTx, Option<String>), CliError> {
+    pub(super) fn transaction(
+        &self,
+        policy: &Policy,
+    ) -> Result<(SafeTx, Option<String>), CliError> {
         if self.cancel {
             return Ok((SafeTx::cancel(policy.safe.address, U256::ZERO), None));
         }
@@ -113,8 +116,7 @@ impl What {
                 .map_err(|it| CliError::caused("the function cannot be called", it))?,
             None => self.data.clone().unwrap_or_default(),
         };
-        let operation =
-            if self.delegatecall { Operation::DelegateCall } else { Operation::Call };
+        let operation = if self.delegatecall { Operation::DelegateCall } else { Operation::Call };
         Ok((SafeTx { to, value: self.value, data, operation, ..SafeTx::default() }, None))
     }
 }

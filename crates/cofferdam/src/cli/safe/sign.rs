@@ -87,7 +87,10 @@ pub(super) async fn run(args: SignArgs, output: &Output) -> Result<ExitCode, Cli
         )
     });
     let value = serde_json::json!({ "path": path, "owner": owner, "signed": hashes, "card": card });
-    output.result(&value, &format!("{}{nested}\nsigned by {owner}: {}\n", card.text(), path.display()));
+    output.result(
+        &value,
+        &format!("{}{nested}\nsigned by {owner}: {}\n", card.text(), path.display()),
+    );
     Ok(ExitCode::SUCCESS)
 }
 

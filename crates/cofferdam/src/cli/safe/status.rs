@@ -43,11 +43,8 @@ pub(super) async fn run(args: StatusArgs, output: &Output) -> Result<ExitCode, C
     );
     let folder = Folder::at(&args.proposals);
     let mut rows = Vec::new();
-    let proposals = if args.proposals.is_dir() {
-        folder.proposals().map_err(file_error)?
-    } else {
-        Vec::new()
-    };
+    let proposals =
+        if args.proposals.is_dir() { folder.proposals().map_err(file_error)? } else { Vec::new() };
     for (path, proposal) in proposals.iter().filter(|it| it.1.safe == policy.safe.address) {
         let nonce = proposal.transaction.nonce;
         let turn = match nonce.cmp(&state.nonce) {
