@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Operation, SafeTx,
     abi::{Function, Value, decode},
+    clear::{Clear, Registry, Subject},
     known::{self, Class},
     multisend,
     policy::Policy,
@@ -41,6 +42,10 @@ pub struct Node {
     pub decoded: Option<Decoded>,
     /// Why it could not be read, or not wholly.
     pub problem: Option<String>,
+    /// What its authors say it means, by an ERC-7730 descriptor: beside the raw arguments, never in their place.
+    pub clear: Option<Clear>,
+    /// Why a descriptor for it could not be applied.
+    pub clear_problem: Option<String>,
     /// The action approved in advance that it is, to the byte.
     pub action: Option<String>,
     /// What it runs.
@@ -98,13 +103,17 @@ impl Node {
     }
 }
 
-/// Reads transactions by what a policy knows.
+/// Reads transactions by what a policy and descriptors know.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
     /// The Safe that would act.
     pub safe: Address,
+    /// Its chain.
+    pub chain: u64,
     /// Names and functions.
     pub policy: Option<&'a Policy>,
+    /// Descriptors.
+    pub registry: Option<&'a Registry>,
 }
 
 struct Call {
@@ -138,6 +147,8 @@ impl Reader<'_> {
             data,
             decoded: None,
             problem: None,
+            clear: None,
+            clear_problem: None,
             calls: Vec::new(),
         };
         if node.data.is_empty() {
@@ -150,7 +161,8 @@ impl Reader<'_> {
         let named = self.policy.and_then(|it| it.function(to, selector));
         let in_policy = named.is_some();
         let known = || known::function(selector).map(|it| it.0);
-        let Some(function) = named.or_else(known) else {
+        let described = || self.registry.and_then(|it| it.function(self.chain, to, selector));
+        let Some(function) = named.or_else(known).or_else(described) else {
             let selector = hex::encode_prefixed(selector);
             node.problem = Some(format!("nobody has said what selector {selector} is"));
             return node;
@@ -169,10 +181,27 @@ impl Reader<'_> {
             in_policy,
             arguments: arguments(&function, &values),
         });
+        self.describe(&mut node);
         if class == Class::Batch {
             self.open(&mut node, &function, &values, depth, budget);
         }
         node
+    }
+
+    fn describe(&self, node: &mut Node) {
+        let Some(registry) = self.registry else { return };
+        let subject = Subject {
+            chain: self.chain,
+            to: node.to,
+            from: Some(self.safe),
+            value: node.value,
+            data: node.data.clone(),
+        };
+        match registry.describe(&subject) {
+            None => {}
+            Some(Ok(it)) => node.clear = Some(it),
+            Some(Err(error)) => node.clear_problem = Some(error.to_string()),
+        }
     }
 
     fn open(

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::{
     Hashes,
     calls::Node,
+    clear::{Clear, Shown},
     evidence::{Effect, Evidence, Outcome},
     flag::{Flag, Weight},
     lint::Case,
@@ -229,6 +230,7 @@ fn node_text(node: &Node, out: &mut String) {
     if let Some(action) = &node.action {
         let _ = writeln!(out, "{indent}  action    {}, approved in advance", plain(action));
     }
+    clear_text(node, &indent, out);
     match &node.decoded {
         Some(decoded) => {
             let _ = writeln!(out, "{indent}  function  {}", decoded.function);
@@ -246,6 +248,37 @@ fn node_text(node: &Node, out: &mut String) {
     // A batch's bytes are those of the calls below it.
     if node.calls.is_empty() {
         let _ = writeln!(out, "{indent}  raw       {}", node.data);
+    }
+}
+
+/// What the contract's authors say; the raw arguments follow in any case.
+fn clear_text(node: &Node, indent: &str, out: &mut String) {
+    if let Some(problem) = &node.clear_problem {
+        let _ =
+            writeln!(out, "{indent}  meaning   UNKNOWN: its descriptor does not apply: {problem}");
+    }
+    if let Some(clear) = &node.clear {
+        let owner = &clear.owner;
+        let _ = writeln!(out, "{indent}  meaning   {} (as {owner} says)", clear.intent);
+        clear_fields(clear, indent, out);
+    }
+}
+
+fn clear_fields(clear: &Clear, indent: &str, out: &mut String) {
+    for field in &clear.fields {
+        match &field.value {
+            Shown::Text(it) => {
+                let _ = writeln!(out, "{indent}    {}: {it}", field.label);
+            }
+            Shown::Call(it) => {
+                let _ = writeln!(
+                    out,
+                    "{indent}    {}: {} (as {} says)",
+                    field.label, it.intent, it.owner
+                );
+                clear_fields(it, &format!("{indent}  "), out);
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "tests"))]
 
 pub mod abi;
+pub mod approval;
 pub mod calls;
 pub mod card;
 pub mod clear;
@@ -23,7 +24,9 @@ pub mod proposal;
 pub mod quantity;
 mod safe_tx;
 pub mod signature;
+pub mod siwe;
 pub mod text;
+mod time;
 mod version;
 
 pub use card::Card;

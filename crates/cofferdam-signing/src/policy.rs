@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Operation, SafeVersion,
     abi::{AbiError, Function},
+    clear::{Names, Token},
     quantity,
 };
 
@@ -41,6 +42,9 @@ pub struct Policy {
     /// The Safe's own code, where it is not a release of the Safe project at its usual address.
     #[serde(default)]
     pub singletons: Vec<Pinned>,
+    /// Tokens, for amounts in the text of descriptors.
+    #[serde(default)]
+    pub tokens: Vec<Coin>,
     /// Actions approved in advance.
     #[serde(default)]
     pub actions: Vec<Action>,
@@ -85,6 +89,18 @@ pub struct Pinned {
     pub address: Address,
     /// keccak256 of its code.
     pub code_hash: B256,
+}
+
+/// A token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Coin {
+    /// Its ticker.
+    pub symbol: String,
+    /// Its decimals.
+    pub decimals: u8,
+    /// Its address.
+    pub address: Address,
 }
 
 /// An action approved in advance, byte for byte.
@@ -170,6 +186,7 @@ impl Policy {
             (self.contracts.len(), "contracts"),
             (self.delegates.len(), "delegates"),
             (self.singletons.len(), "singletons"),
+            (self.tokens.len(), "tokens"),
             (self.actions.len(), "actions"),
             (self.delays.len(), "delays"),
         ];
@@ -207,6 +224,19 @@ impl Policy {
         let delays = self.delays.iter().map(|it| (it.address, &it.name));
         let mut all = accounts.chain(contracts).chain(delegates).chain(delays);
         all.find(|it| it.0 == address).map(|it| it.1.as_str())
+    }
+
+    /// Names and tokens for the text of descriptors.
+    pub fn names(&self) -> Names {
+        let accounts = self.accounts.iter().map(|it| (it.address, it.name.clone()));
+        let contracts = self.contracts.iter().map(|it| (it.address, it.name.clone()));
+        let token =
+            |it: &Coin| (it.address, Token { symbol: it.symbol.clone(), decimals: it.decimals });
+        Names {
+            tokens: self.tokens.iter().map(token).collect(),
+            local: accounts.chain(contracts).collect(),
+            ..Names::default()
+        }
     }
 
     /// The function of this selector that may be called on `to`.

@@ -13,6 +13,7 @@ use cofferdam_core::Timestamp;
 use crate::{
     Hashes,
     calls::{Node, Reader},
+    clear::Registry,
     evidence::Evidence,
     flag::{Flag, Flags},
     policy::Policy,
@@ -28,6 +29,8 @@ pub struct Case<'a> {
     pub policy: Option<&'a Policy>,
     /// What the chain says.
     pub evidence: Option<&'a Evidence>,
+    /// Descriptors of contracts.
+    pub registry: Option<&'a Registry>,
     /// The time.
     pub now: Timestamp,
 }
@@ -35,7 +38,12 @@ pub struct Case<'a> {
 impl<'a> Case<'a> {
     /// The tree of its calls.
     pub fn calls(&self) -> Node {
-        let reader = Reader { safe: self.proposal.safe, policy: self.policy };
+        let reader = Reader {
+            safe: self.proposal.safe,
+            chain: self.proposal.chain.0,
+            policy: self.policy,
+            registry: self.registry,
+        };
         reader.read(&self.proposal.transaction)
     }
 

@@ -7,7 +7,13 @@ use crate::fixture::{NOW, STRANGER, evidence, policy, proposal, transaction};
 
 fn card(proposal: &cofferdam_signing::Proposal) -> Card {
     let (policy, evidence) = (policy(), evidence(proposal));
-    Card::of(&Case { proposal, policy: Some(&policy), evidence: Some(&evidence), now: NOW })
+    Card::of(&Case {
+        proposal,
+        policy: Some(&policy),
+        evidence: Some(&evidence),
+        registry: None,
+        now: NOW,
+    })
 }
 
 #[test]
@@ -33,7 +39,13 @@ fn the_bybit_card_begins_with_its_refusal() {
 fn a_card_without_evidence_says_what_is_unknown() {
     let proposal = proposal(transaction());
     let policy = policy();
-    let case = Case { proposal: &proposal, policy: Some(&policy), evidence: None, now: NOW };
+    let case = Case {
+        proposal: &proposal,
+        policy: Some(&policy),
+        evidence: None,
+        registry: None,
+        now: NOW,
+    };
     let card = Card::of(&case);
     assert!(!card.accepted);
     expect_test::expect![[""]].assert_eq(&card.text());

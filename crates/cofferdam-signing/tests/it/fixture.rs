@@ -42,6 +42,7 @@ pub(crate) fn policy() -> Policy {
         }],
         delegates: Vec::new(),
         singletons: Vec::new(),
+        tokens: Vec::new(),
         actions: vec![Action {
             id: "vault/pause".into(),
             to: VAULT,
@@ -114,7 +115,13 @@ pub(crate) fn evidence(proposal: &Proposal) -> Evidence {
 pub(crate) fn flags(proposal: &Proposal, change: impl FnOnce(&mut Evidence)) -> Vec<Flag> {
     let (policy, mut evidence) = (policy(), evidence(proposal));
     change(&mut evidence);
-    let case = Case { proposal, policy: Some(&policy), evidence: Some(&evidence), now: NOW };
+    let case = Case {
+        proposal,
+        policy: Some(&policy),
+        evidence: Some(&evidence),
+        registry: None,
+        now: NOW,
+    };
     case.flags(&case.calls())
 }
 

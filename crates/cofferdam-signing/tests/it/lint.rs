@@ -59,8 +59,13 @@ fn the_bybit_pattern_is_refused() {
         functions: vec!["transfer(address to, uint256 amount)".into()],
     });
     let evidence = evidence(&proposal);
-    let case =
-        Case { proposal: &proposal, policy: Some(&policy), evidence: Some(&evidence), now: NOW };
+    let case = Case {
+        proposal: &proposal,
+        policy: Some(&policy),
+        evidence: Some(&evidence),
+        registry: None,
+        now: NOW,
+    };
     let found = case.flags(&case.calls());
     assert!(refusals(&found).contains(&"delegatecall"), "{found:?}");
 }
@@ -85,8 +90,13 @@ fn the_drift_pattern_is_refused() {
     let what = "threshold changed to 2".to_owned();
     let changes = vec![Change { block: 22_990_000, what }];
     evidence.history = Some(History { from_block: 22_949_600, changes });
-    let case =
-        Case { proposal: &later, policy: Some(&policy), evidence: Some(&evidence), now: NOW };
+    let case = Case {
+        proposal: &later,
+        policy: Some(&policy),
+        evidence: Some(&evidence),
+        registry: None,
+        now: NOW,
+    };
     let found = case.flags(&case.calls());
     let refused = refusals(&found);
     for code in ["nonce-gap", "threshold-low", "timelock-low", "role", "not-in-policy"] {
@@ -98,7 +108,7 @@ fn the_drift_pattern_is_refused() {
 #[test]
 fn nothing_known_is_refused_for_each_thing_that_is_not_known() {
     let proposal = proposal(transaction());
-    let case = Case { proposal: &proposal, policy: None, evidence: None, now: NOW };
+    let case = Case { proposal: &proposal, policy: None, evidence: None, registry: None, now: NOW };
     let found = case.flags(&case.calls());
     assert_eq!(refusals(&found), ["no-policy", "not-in-policy", "no-evidence"]);
 }
@@ -334,8 +344,13 @@ fn a_pinned_delegate_is_accepted_with_its_code_only() {
     let proposal = proposal(batch(STRANGER, &[inner(VAULT, pause(), Operation::Call)]));
     let mut evidence = evidence(&proposal);
     let judge = |evidence: &cofferdam_signing::Evidence| {
-        let case =
-            Case { proposal: &proposal, policy: Some(&policy), evidence: Some(evidence), now: NOW };
+        let case = Case {
+            proposal: &proposal,
+            policy: Some(&policy),
+            evidence: Some(evidence),
+            registry: None,
+            now: NOW,
+        };
         let found = case.flags(&case.calls());
         refusals(&found).into_iter().map(str::to_owned).collect::<Vec<_>>()
     };

@@ -3,6 +3,7 @@
 //! **Invariant:** a file is never overwritten, and what cannot be read is told with its name, never passed over.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::Write as _,
     path::{Path, PathBuf},
@@ -18,6 +19,9 @@ use serde::{Serialize, de::DeserializeOwned};
 const FILE_BYTES_MAX: u64 = 4 << 20;
 /// Most files of a folder.
 const FILES_MAX: usize = 5_000;
+
+/// Most descriptor files.
+const DESCRIPTORS_MAX: usize = 20_000;
 
 /// A folder of proposals.
 #[derive(Clone, Debug)]
@@ -58,6 +62,39 @@ pub enum FolderError {
     /// More files than anybody signs.
     #[error("{} holds more than {FILES_MAX} files", .0.display())]
     Many(PathBuf),
+}
+
+/// The text of every JSON file below a folder, by its path from there.
+///
+/// # Errors
+/// [`FolderError`].
+pub fn descriptor_files(root: &Path) -> Result<BTreeMap<String, String>, FolderError> {
+    let mut out = BTreeMap::new();
+    let mut todo = vec![root.to_owned()];
+    while let Some(folder) = todo.pop() {
+        let io = |source| FolderError::Io { path: folder.clone(), source };
+        for entry in fs::read_dir(&folder).map_err(io)? {
+            let path = entry.map_err(io)?.path();
+            // A link could lead round in circles, or out of the folder.
+            if path.is_symlink() {
+                continue;
+            }
+            if path.is_dir() {
+                todo.push(path);
+            } else if path.extension().is_some_and(|it| it == "json") {
+                if fs::metadata(&path).map_err(io)?.len() > FILE_BYTES_MAX {
+                    return Err(FolderError::Large(path));
+                }
+                let text = fs::read_to_string(&path).map_err(io)?;
+                let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
+                out.insert(name.replace('\\', "/"), text);
+            }
+            if out.len() > DESCRIPTORS_MAX {
+                return Err(FolderError::Many(root.to_owned()));
+            }
+        }
+    }
+    Ok(out)
 }
 
 impl Folder {

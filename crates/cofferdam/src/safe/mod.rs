@@ -8,6 +8,6 @@ mod node;
 mod read;
 mod simulate;
 
-pub use folder::{Folder, FolderError};
+pub use folder::{Folder, FolderError, descriptor_files};
 pub use node::{Head, Node, NodeError};
 pub use read::{approvals, evidence, signers};

@@ -59,7 +59,7 @@ pub async fn evidence(
     let hash = exec::get_transaction_hash(&proposal.transaction).unwrap_or_default();
     let own_hash = node.call(at, proposal.safe, &hash).await.ok();
     let now = head.block.time;
-    let case = Case { proposal, policy, evidence: None, now };
+    let case = Case { proposal, policy, evidence: None, registry: None, now };
     let calls = case.calls();
     let mut accounts: BTreeSet<Address> = calls.walk().iter().map(|it| it.to).collect();
     accounts.extend(policy.into_iter().flat_map(|it| it.delegates.iter().map(|it| it.address)));

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use cofferdam_act::{Signer, load_signer};
 use cofferdam_core::plan::KeySource;
-use cofferdam_signing::{Card, Case, Evidence, Policy, Proposal};
+use cofferdam_signing::{Card, Case, Evidence, Policy, Proposal, clear::Registry};
 
 use crate::{
     cli::CliError,
     runtime::now,
-    safe::{Folder, FolderError, Node, NodeError, evidence},
+    safe::{Folder, FolderError, Node, NodeError, descriptor_files, evidence},
 };
 
 /// Largest policy, in bytes.
@@ -28,6 +28,9 @@ pub(super) struct Facts {
     /// What was read earlier, for a machine without network.
     #[arg(long, conflicts_with = "rpc")]
     pub(super) evidence: Option<PathBuf>,
+    /// Folder of ERC-7730 descriptors.
+    #[arg(long)]
+    pub(super) descriptors: Option<PathBuf>,
     /// Writes what was read to this file.
     #[arg(long, requires = "rpc")]
     pub(super) evidence_out: Option<PathBuf>,
@@ -73,6 +76,7 @@ pub(super) struct Loaded {
     pub(super) proposal: Proposal,
     pub(super) policy: Option<Policy>,
     pub(super) evidence: Option<Evidence>,
+    registry: Option<Registry>,
 }
 
 impl Loaded {
@@ -81,6 +85,7 @@ impl Loaded {
             proposal: &self.proposal,
             policy: self.policy.as_ref(),
             evidence: self.evidence.as_ref(),
+            registry: self.registry.as_ref(),
             now: now(),
         })
     }
@@ -104,7 +109,10 @@ impl Facts {
             std::fs::write(path, text + "\n")
                 .map_err(|it| CliError::io(&format!("write {}", path.display()), it))?;
         }
-        Ok(Loaded { proposal, policy, evidence })
+        let registry = self.descriptors.as_deref().map(descriptors).transpose()?;
+        let names = policy.as_ref().map(Policy::names).unwrap_or_default();
+        let registry = registry.map(|it| it.with(names));
+        Ok(Loaded { proposal, policy, evidence, registry })
     }
 
     /// The policy, without which nothing can be proposed or signed.
@@ -120,6 +128,16 @@ impl Facts {
         let missing = || CliError::new("this needs the chain").hint("name a node with --rpc URL");
         node(self.rpc.as_deref().ok_or_else(missing)?)
     }
+}
+
+fn descriptors(path: &Path) -> Result<Registry, CliError> {
+    let (registry, errors) = Registry::load(&descriptor_files(path).map_err(file_error)?);
+    // A descriptor that cannot be read may be the one that is needed.
+    if let Some((file, error)) = errors.into_iter().next() {
+        return Err(CliError::caused(format!("descriptor {file} cannot be read"), error)
+            .hint("remove it from the folder, or add what it includes"));
+    }
+    Ok(registry)
 }
 
 fn policy(path: &Path) -> Result<Policy, CliError> {
