@@ -47,6 +47,7 @@ pub enum Class {
 }
 
 /// A function with its class.
+#[derive(Clone, Copy, Debug)]
 pub struct Known {
     /// Signature with names.
     pub signature: &'static str,

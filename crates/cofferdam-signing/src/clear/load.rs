@@ -128,7 +128,8 @@ fn descriptor(path: &str, document: Json) -> Result<Option<Descriptor>, LoadErro
     let (mut calls, mut messages) = (Vec::new(), Vec::new());
     for (key, format) in formats {
         if is_typed {
-            messages.push((key.split_whitespace().collect::<Vec<_>>().join(" "), format.clone()));
+            let key = key.split_whitespace().collect::<Vec<_>>().join(" ").replace(", ", ",");
+            messages.push((key, format.clone()));
         } else {
             let function = Function::parse(key).map_err(|_| LoadError::Key(key.clone()))?;
             calls.push((function, format.clone()));

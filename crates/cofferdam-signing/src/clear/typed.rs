@@ -52,9 +52,8 @@ impl Registry {
         let chain = number(&data.domain["chainId"]).and_then(|it| u64::try_from(it).ok())?;
         let to: Address = data.domain["verifyingContract"].as_str()?.parse().ok()?;
         let encoded = data.encoded_type()?;
-        let squeeze = |it: &str| it.split_whitespace().collect::<Vec<_>>().join(" ");
         let found = self.bound(chain, to).find_map(|descriptor| {
-            let format = descriptor.messages.iter().find(|it| squeeze(&it.0) == encoded)?;
+            let format = descriptor.messages.iter().find(|it| it.0 == encoded)?;
             Some((descriptor, &format.1))
         });
         let (descriptor, format) = found?;

@@ -36,7 +36,9 @@ fn walk(case: &Case<'_>, node: &Node, approved: bool, flags: &mut Flags) {
     if let Some(decoded) = &node.decoded {
         power(case, node, decoded.class, approved, flags);
         let named = decoded.in_policy || approved || node.to == case.proposal.safe;
-        if !named && decoded.class != Class::Batch {
+        // A batch by delegatecall stands or falls with the pin of its code; by call, it only claims to be one.
+        let pinned = decoded.class == Class::Batch && node.operation == Operation::DelegateCall;
+        if !named && !pinned {
             flags.add(
                 Weight::Refuse,
                 "not-in-policy",

@@ -234,7 +234,8 @@ fn another_chain_release_or_singleton_is_refused() {
     let code = flags(&good, |it| it.state.singleton = STRANGER);
     assert_eq!(refusals(&code), ["singleton"]);
     let mut other = good.clone();
-    other.version = SafeVersion::V1_3_0;
+    // 1.3.0 and 1.4.1 hash alike.
+    other.version = SafeVersion::V1_2_0;
     let other = flags(&other, |_| {});
     for code in ["hash-mismatch", "version-mismatch"] {
         assert!(refusals(&other).contains(&code));
@@ -320,6 +321,9 @@ fn batches_are_judged_call_by_call() {
     let delegate = inner(VAULT, pause(), Operation::DelegateCall);
     let found = refused(batch(CALL_ONLY, &[good.clone(), delegate]));
     assert_eq!(found, ["delegatecall"]);
+    let called =
+        SafeTx { operation: Operation::Call, ..batch(STRANGER, std::slice::from_ref(&good)) };
+    assert_eq!(refused(called), ["not-in-policy"], "a contract that claims to be a batch");
     let elsewhere = refused(batch(STRANGER, std::slice::from_ref(&good)));
     assert_eq!(elsewhere, ["delegatecall"]);
     let mut cut = batch(CALL_ONLY, &[good.clone(), good]);

@@ -5,8 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use alloy_primitives::U256;
 use clap::{Args, Subcommand};
 use cofferdam_signing::{
-    Proposal, Provenance, SafeTx,
-    evidence::{Evidence, Outcome},
+    Card, Evidence, Proposal, Provenance, SafeTx, Weight,
     ladder::{Known, State, fallback, is_covered, plan, standing},
 };
 
@@ -96,8 +95,7 @@ async fn status(args: RungArgs, output: &Output) -> Result<ExitCode, CliError> {
         let nonce = rung.transaction.nonce;
         let signatures = gathered(&rung, &folder, &args.facts).await?.signed.len();
         let simulated = if nonce == safe.state.nonce {
-            let card = args.facts.load(rung).await?;
-            card.evidence.as_ref().map(judged)
+            Some(judged(&args.facts.load(rung).await?.card()))
         } else {
             None
         };
@@ -123,15 +121,10 @@ async fn status(args: RungArgs, output: &Output) -> Result<ExitCode, CliError> {
     Ok(verdict(covered))
 }
 
-fn judged(evidence: &Evidence) -> Result<(), String> {
-    if evidence.simulations.is_empty() {
-        return Err("it was not simulated".into());
-    }
-    let failed = evidence.simulations.iter().find_map(|it| match &it.outcome {
-        Outcome::Succeeds => None,
-        Outcome::Fails(why) | Outcome::Incomplete(why) => Some(why.clone()),
-    });
-    failed.map_or(Ok(()), Err)
+/// A rung that would be refused today does not count, whatever was thought of it when it was signed.
+fn judged(card: &Card) -> Result<(), String> {
+    let refused = card.flags.iter().find(|it| it.weight == Weight::Refuse);
+    refused.map_or(Ok(()), |it| Err(format!("{}: {}", it.code, it.text)))
 }
 
 async fn printed(args: RungArgs, output: &Output) -> Result<ExitCode, CliError> {

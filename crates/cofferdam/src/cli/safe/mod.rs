@@ -62,14 +62,14 @@ pub struct HashArgs {
     #[arg(required_unless_present = "message")]
     proposal: Option<PathBuf>,
     /// A text that the Safe would sign.
-    #[arg(long, requires_all = ["safe", "version"], conflicts_with = "proposal")]
+    #[arg(long, requires_all = ["safe", "release"], conflicts_with = "proposal")]
     message: Option<String>,
     /// The Safe, as CAIP-10.
     #[arg(long)]
     safe: Option<AccountId>,
     /// The Safe's release.
-    #[arg(long = "release", id = "version")]
-    version: Option<SafeVersion>,
+    #[arg(long)]
+    release: Option<SafeVersion>,
 }
 
 pub(crate) async fn run(command: SafeCommand, output: &Output) -> Result<ExitCode, CliError> {
@@ -107,7 +107,7 @@ fn verdict(accepted: bool) -> ExitCode {
 }
 
 fn hash(args: &HashArgs, output: &Output) -> Result<ExitCode, CliError> {
-    let hashes = match (&args.proposal, &args.message, args.safe, args.version) {
+    let hashes = match (&args.proposal, &args.message, args.safe, args.release) {
         (Some(path), ..) => args::proposal(path)?.0.hashes(),
         (None, Some(message), Some(safe), Some(version)) => {
             let domain = SafeDomain { version, chain: safe.chain, safe: safe.address };
