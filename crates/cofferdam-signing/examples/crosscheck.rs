@@ -25,7 +25,7 @@ impl Dice {
     /// Of any size, small ones as often as large ones.
     fn number(&mut self) -> U256 {
         let shift = usize::try_from(self.below(257)).unwrap_or_default();
-        U256::from_be_bytes(self.roll().0).checked_shr(shift).unwrap_or_default()
+        U256::from_be_bytes(self.roll().0).wrapping_shr(shift)
     }
 
     fn address(&mut self) -> Address {

@@ -22,7 +22,7 @@ use crate::abi::Function;
 
 pub use describe::Subject;
 pub use load::{FILES_MAX, LoadError};
-pub use typed::TypedData;
+pub use typed::{Member, TypedData};
 
 /// Text for a call or a typed message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

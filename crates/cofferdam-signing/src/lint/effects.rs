@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Least number of contexts: a payload can look at block, time or fee and behave.
-pub const CONTEXTS_MIN: usize = 3;
+const CONTEXTS_MIN: usize = 3;
 
 pub(super) fn check(case: &Case<'_>, evidence: &Evidence, calls: &Node, flags: &mut Flags) {
     if evidence.simulations.len() < CONTEXTS_MIN {

@@ -31,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// What to execute.
 #[derive(Debug, Args)]
-pub struct ExecArgs {
+pub(crate) struct ExecArgs {
     /// The proposal's file; signatures lie beside it.
     proposal: PathBuf,
     #[command(flatten)]

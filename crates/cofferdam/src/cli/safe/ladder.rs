@@ -22,7 +22,7 @@ use crate::{
 
 /// What to do with a ladder.
 #[derive(Debug, Subcommand)]
-pub enum LadderCommand {
+pub(crate) enum LadderCommand {
     /// Writes a proposal for each of several nonces; owners sign each.
     Plan(PlanArgs),
     /// How each rung stands. Fails if none works at the Safe's present nonce.
@@ -33,7 +33,7 @@ pub enum LadderCommand {
 
 /// What to plan.
 #[derive(Debug, Args)]
-pub struct PlanArgs {
+pub(crate) struct PlanArgs {
     /// How many nonces.
     #[arg(long, default_value_t = 3)]
     rungs: u64,
@@ -43,7 +43,7 @@ pub struct PlanArgs {
 
 /// What to look at.
 #[derive(Debug, Args)]
-pub struct RungArgs {
+pub(crate) struct RungArgs {
     /// Folder of proposals.
     #[arg(long, default_value = "proposals")]
     proposals: PathBuf,

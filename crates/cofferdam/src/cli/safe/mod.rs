@@ -24,7 +24,7 @@ use super::{CliError, Output};
 
 /// What to do with a Safe's transactions.
 #[derive(Debug, Subcommand)]
-pub enum SafeCommand {
+pub(crate) enum SafeCommand {
     /// Writes a proposal for the other owners.
     Propose(propose::ProposeArgs),
     /// The signer card: red flags, hashes, decoded calls, effects. Fails if it must not be signed.
@@ -48,7 +48,7 @@ pub enum SafeCommand {
 
 /// A proposal to judge.
 #[derive(Debug, Args)]
-pub struct JudgeArgs {
+pub(crate) struct JudgeArgs {
     /// The proposal's file.
     proposal: PathBuf,
     #[command(flatten)]
@@ -57,7 +57,7 @@ pub struct JudgeArgs {
 
 /// What to hash.
 #[derive(Debug, Args)]
-pub struct HashArgs {
+pub(crate) struct HashArgs {
     /// The proposal's file.
     #[arg(required_unless_present = "message")]
     proposal: Option<PathBuf>,

@@ -17,7 +17,7 @@ use crate::{
 
 /// What to propose.
 #[derive(Debug, Args)]
-pub struct ProposeArgs {
+pub(crate) struct ProposeArgs {
     #[command(flatten)]
     pub(super) what: What,
     /// The nonce; the Safe's present one if there is a node.

@@ -26,7 +26,7 @@ use crate::{
 
 /// What to sign, and with which key.
 #[derive(Debug, Args)]
-pub struct SignArgs {
+pub(crate) struct SignArgs {
     /// The proposal's file.
     proposal: PathBuf,
     #[command(flatten)]
@@ -43,7 +43,7 @@ pub struct SignArgs {
 
 /// What to collect.
 #[derive(Debug, Args)]
-pub struct CollectArgs {
+pub(crate) struct CollectArgs {
     /// The proposal's file; signatures lie beside it.
     proposal: PathBuf,
     #[command(flatten)]

@@ -17,7 +17,7 @@ use crate::{
 
 /// What to look at.
 #[derive(Debug, Args)]
-pub struct StatusArgs {
+pub(crate) struct StatusArgs {
     /// Folder of proposals.
     #[arg(long, default_value = "proposals")]
     proposals: PathBuf,
