@@ -255,7 +255,7 @@ impl Policy {
         operation: Operation,
     ) -> Option<&Action> {
         self.actions.iter().find(|it| {
-            it.to == to && it.value == value && it.data == data && it.operation == operation
+            it.to == to && it.value == value && *it.data == *data && it.operation == operation
         })
     }
 }

@@ -212,7 +212,7 @@ pub fn unpack(
         out.push(read(packed, head, count, hash).map_err(bad)?);
     }
     match pack(&out, hash) {
-        Ok(again) if again == packed => Ok(out),
+        Ok(again) if *again == *packed => Ok(out),
         Ok(_) => Err(SignatureError::Packed { at: 0, what: "not in order, or with bytes besides" }),
         Err(error) => Err(error),
     }
