@@ -4,24 +4,31 @@ use std::process::{Command, Stdio};
 
 use crate::{Outcome, fail, root, say};
 
-/// Random points per library.
-const POINTS: &str = "10000";
+/// Random options per library.
+const OPTIONS: &str = "10000";
+/// Random Safe transactions.
+const TRANSACTIONS: &str = "1000";
 
 pub(crate) fn run(what: &str) -> Outcome {
-    if what != "risk" {
-        return Err(vec![format!("there is nothing to cross-check in `{what}`: try `risk`")]);
-    }
+    let (package, count, needs) = match what {
+        "risk" => ("cofferdam-risk", OPTIONS, "QuantLib==1.44 vollib==1.0.11"),
+        "safe" => ("cofferdam-signing", TRANSACTIONS, "safe-eth-py==7.27.0"),
+        _ => {
+            let text = format!("there is nothing to cross-check in `{what}`: try `risk` or `safe`");
+            return Err(vec![text]);
+        }
+    };
     let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let mut ours = Command::new(env!("CARGO"))
-        .args(["run", "--quiet", "--release", "--package", "cofferdam-risk"])
-        .args(["--example", "crosscheck", "--", POINTS])
+        .args(["run", "--quiet", "--release", "--package", package])
+        .args(["--example", "crosscheck", "--", count])
         .current_dir(root())
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|it| fail("cargo run", it))?;
     let Some(lines) = ours.stdout.take() else { return Err(fail("cargo run", "no output")) };
     let theirs = Command::new(&python)
-        .arg(root().join("crates/cofferdam-risk/examples/crosscheck.py"))
+        .arg(root().join(format!("crates/{package}/examples/crosscheck.py")))
         .stdin(lines)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -33,9 +40,6 @@ pub(crate) fn run(what: &str) -> Outcome {
         return Ok(());
     }
     let mut out = vec![String::from_utf8_lossy(&theirs.stderr).into_owned()];
-    out.push(
-        "hint: pip install QuantLib==1.44 vollib==1.0.11, and name the interpreter in PYTHON"
-            .to_owned(),
-    );
+    out.push(format!("hint: pip install {needs}, and name the interpreter in PYTHON"));
     Err(out)
 }

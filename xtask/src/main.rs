@@ -31,6 +31,7 @@ usage: cargo xtask <chore>
   bench ID [--json] [--quick]   measure beside the peers, in release, and judge against the bars
   mutate risk [K/N]             change the kernel and the decision line by line and expect a test to fail (shard K of N)
   crosscheck risk               compare prices and Greeks with QuantLib and vollib (needs both from PyPI)
+  crosscheck safe               compare Safe hashes and calldata with safe-eth-py (needs it from PyPI)
 ";
 
 /// What a chore ends with: nothing, or what is wrong, one line each.

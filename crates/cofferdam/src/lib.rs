@@ -9,3 +9,4 @@ pub mod drill;
 pub mod replay;
 mod risk;
 pub mod runtime;
+pub mod safe;

@@ -16,6 +16,7 @@ mod readiness;
 mod replay;
 pub mod risk;
 mod run;
+mod safe;
 #[cfg(test)]
 mod sub_blocks;
 mod wire;
@@ -64,6 +65,9 @@ enum Command {
     /// Incidents in a journal, with the reasoning behind each decision.
     #[command(subcommand)]
     Incident(incident::IncidentCommand),
+    /// A Safe's transactions: explain, refuse, sign, collect, execute.
+    #[command(subcommand)]
+    Safe(Box<safe::SafeCommand>),
     /// The journal: verify, read, export.
     #[command(subcommand)]
     Journal(journal::JournalCommand),
@@ -112,6 +116,7 @@ async fn run(command: Command, output: &Output) -> Result<ExitCode, CliError> {
         Command::Drill(it) => drill::run(it, output).await,
         Command::Plan(it) => plan::run(it, output),
         Command::Incident(it) => incident::run(it, output).await,
+        Command::Safe(it) => safe::run(*it, output).await,
         Command::Journal(it) => journal::run(it, output).await,
         Command::Completions { shell } => {
             let mut text = Vec::new();

@@ -9,3 +9,4 @@ mod governance;
 mod learn;
 mod replay;
 mod risk;
+mod safe;
