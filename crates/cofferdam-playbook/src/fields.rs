@@ -130,11 +130,9 @@ impl<'a> Fields<'a> {
         for item in self.items(key, least) {
             match &item.value {
                 Value::String(it) => out.push((it.clone(), &item.span)),
-                _ => self.desk.tell(
-                    Rule::Kind,
-                    &item.span,
-                    format!("`{key}` is a list of strings"),
-                ),
+                _ => {
+                    self.desk.tell(Rule::Kind, &item.span, format!("`{key}` is a list of strings"))
+                }
             }
         }
         out
@@ -172,7 +170,8 @@ impl<'a> Fields<'a> {
             return &[];
         };
         if members.len() < least || members.len() > ITEMS_MAX {
-            let message = format!("`{key}` has {} entries, not {least} to {ITEMS_MAX}", members.len());
+            let message =
+                format!("`{key}` has {} entries, not {least} to {ITEMS_MAX}", members.len());
             self.desk.tell(Rule::Bounds, &node.span, message);
             return &[];
         }

@@ -154,14 +154,7 @@ impl fmt::Display for Issue {
             Level::Error => "error",
             Level::Warning => "warning",
         };
-        write!(
-            f,
-            "{}:{}: {level}[{}]: {}",
-            self.line,
-            self.column,
-            self.rule.name(),
-            self.message
-        )
+        write!(f, "{}:{}: {level}[{}]: {}", self.line, self.column, self.rule.name(), self.message)
     }
 }
 

@@ -66,9 +66,7 @@ impl Node {
     /// The member `key` of an object.
     pub fn get(&self, key: &str) -> Option<&Self> {
         match &self.value {
-            Value::Object(members) => {
-                members.iter().find(|it| it.key == key).map(|it| &it.value)
-            }
+            Value::Object(members) => members.iter().find(|it| it.key == key).map(|it| &it.value),
             _ => None,
         }
     }

@@ -138,7 +138,9 @@ pub fn to_sign(document: &Node, signature: &Node, hash: &str) -> Result<String, 
         "sha-256" => hex(&Sha256::digest(text)),
         "sha-384" => hex(&Sha384::digest(text)),
         "sha-512" => hex(&Sha512::digest(text)),
-        other => return Err(Unproved::Unsupported(format!("hash `{}`", crate::fields::clip(other)))),
+        other => {
+            return Err(Unproved::Unsupported(format!("hash `{}`", crate::fields::clip(other))));
+        }
     })
 }
 

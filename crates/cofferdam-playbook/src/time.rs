@@ -16,12 +16,16 @@ pub(crate) fn parse(text: &str) -> Option<Read> {
     let body = text.strip_suffix('Z')?;
     let (date, clock) = body.split_once('T')?;
     let mut parts = date.splitn(3, '-');
-    let (year, month, day) = (field(parts.next()?, 4)?, field(parts.next()?, 2)?, field(parts.next()?, 2)?);
+    let (year, month, day) =
+        (field(parts.next()?, 4)?, field(parts.next()?, 2)?, field(parts.next()?, 2)?);
     let (clock, fraction) = clock.split_once('.').map_or((clock, None), |(a, b)| (a, Some(b)));
     let mut parts = clock.splitn(3, ':');
-    let (hour, minute, second) = (field(parts.next()?, 2)?, field(parts.next()?, 2)?, field(parts.next()?, 2)?);
+    let (hour, minute, second) =
+        (field(parts.next()?, 2)?, field(parts.next()?, 2)?, field(parts.next()?, 2)?);
     let digits = fraction.map_or(0, str::len);
-    let good = fraction.is_none_or(|it| !it.is_empty() && it.len() <= 12 && it.bytes().all(|it| it.is_ascii_digit()));
+    let good = fraction.is_none_or(|it| {
+        !it.is_empty() && it.len() <= 12 && it.bytes().all(|it| it.is_ascii_digit())
+    });
     if !good || !(1970..=9999).contains(&year) || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
@@ -84,7 +88,10 @@ mod tests {
             assert_eq!(parse(bad), None, "{bad}");
         }
         assert_eq!(parse("2016-12-31T23:59:60Z").map(|it| it.digits), Some(0));
-        assert_eq!(parse("2023-05-26T15:56:00.123456Z").map(|it| (it.at.0 % 1_000, it.digits)), Some((123, 6)));
+        assert_eq!(
+            parse("2023-05-26T15:56:00.123456Z").map(|it| (it.at.0 % 1_000, it.digits)),
+            Some((123, 6))
+        );
     }
 
     proptest! {

@@ -21,7 +21,11 @@ pub(super) fn check(desk: &Desk, document: &Node, playbook: &Playbook) {
     let reached = closure(playbook, entries.iter().copied(), true);
     for (id, step) in &playbook.workflow {
         if !reached.contains(id.as_str()) {
-            desk.tell(Rule::Unreachable, &step.span, format!("nothing leads to `{}`", step.title()));
+            desk.tell(
+                Rule::Unreachable,
+                &step.span,
+                format!("nothing leads to `{}`", step.title()),
+            );
         }
     }
     no_end(desk, playbook);
@@ -41,7 +45,7 @@ pub(super) fn check(desk: &Desk, document: &Node, playbook: &Playbook) {
 }
 
 /// Whether there is an exception path and no step on it acts.
-pub(crate) fn silent_exception(playbook: &Playbook) -> bool {
+fn silent_exception(playbook: &Playbook) -> bool {
     let Some(entry) = &playbook.exception else { return false };
     playbook.workflow.contains_key(entry)
         && closure(playbook, std::iter::once(entry), true).into_iter().all(|it| {
@@ -103,7 +107,8 @@ fn branches(desk: &Desk, playbook: &Playbook) {
         for entry in step.branches() {
             if closure(playbook, std::iter::once(entry), true).contains(id.as_str()) {
                 let message = format!("a branch of `{}` leads back to it", step.title());
-                let hint = "a branch ends in an end step of its own; the step then goes on by itself";
+                let hint =
+                    "a branch ends in an end step of its own; the step then goes on by itself";
                 desk.hint(Rule::Reentry, &step.span, message, hint);
             }
         }

@@ -15,7 +15,7 @@ use crate::{
     model::{Id, Playbook, StepKind},
 };
 
-pub(crate) use graph::silent_exception;
+pub(crate) use variables::find;
 
 /// Severity from which a playbook is for the gravest incidents.
 pub const GRAVE_SEVERITY_MIN: u8 = 80;
@@ -162,7 +162,8 @@ fn references(desk: &Desk, document: &Node, playbook: &Playbook) {
             extensions(desk, playbook, entries);
         }
     }
-    for it in playbook.markings.iter().filter(|it| !playbook.marking_definitions.contains_key(*it)) {
+    for it in playbook.markings.iter().filter(|it| !playbook.marking_definitions.contains_key(*it))
+    {
         dangling(&["markings"], format!("there is no data marking `{it}`"));
     }
     for key in ["playbook_extensions"] {
@@ -192,7 +193,8 @@ fn references(desk: &Desk, document: &Node, playbook: &Playbook) {
 fn extensions(desk: &Desk, playbook: &Playbook, entries: &Node) {
     let crate::json::Value::Object(members) = &entries.value else { return };
     for it in members.iter().filter(|it| !playbook.extensions.contains_key(&it.key)) {
-        let message = format!("there is no extension definition `{}`", crate::fields::clip(&it.key));
+        let message =
+            format!("there is no extension definition `{}`", crate::fields::clip(&it.key));
         desk.tell(Rule::Dangling, &it.key_span, message);
     }
 }

@@ -20,7 +20,9 @@ pub(super) fn check(desk: &Desk, document: &Node, playbook: &Playbook) {
             let near = cofferdam_core::plan::nearest(name, known.map(String::as_str));
             let message = format!("nobody defines the variable `{}`", clip(name));
             match near {
-                Some(it) => desk.hint(Rule::Undefined, &span, message, format!("did you mean `{it}`?")),
+                Some(it) => {
+                    desk.hint(Rule::Undefined, &span, message, format!("did you mean `{it}`?"))
+                }
                 None => desk.tell(Rule::Undefined, &span, message),
             }
         };

@@ -44,10 +44,7 @@ impl Condition {
     /// # Errors
     ///
     /// [`Fault`]: it cannot be decided.
-    pub fn holds<'a>(
-        &self,
-        lookup: &dyn Fn(&str) -> Option<&'a Variable>,
-    ) -> Result<bool, Fault> {
+    pub fn holds<'a>(&self, lookup: &dyn Fn(&str) -> Option<&'a Variable>) -> Result<bool, Fault> {
         decide(&self.expr, lookup)
     }
 
@@ -67,8 +64,7 @@ fn decide<'a>(expr: &Expr, lookup: &dyn Fn(&str) -> Option<&'a Variable>) -> Res
         Expr::Exists(name) => Ok(lookup(name).is_some_and(|it| it.value.is_some())),
         Expr::Test { variable, op, operand } => {
             let found = lookup(variable).ok_or_else(|| Fault::Undefined(variable.clone()))?;
-            let value =
-                found.value.as_deref().ok_or_else(|| Fault::NoValue(variable.clone()))?;
+            let value = found.value.as_deref().ok_or_else(|| Fault::NoValue(variable.clone()))?;
             test(variable, &found.kind, value, *op, operand)
         }
     }
@@ -152,11 +148,8 @@ fn mismatches<'a>(
         Expr::Test { variable, op, operand } => {
             let Some(found) = lookup(variable) else { return };
             let kind = found.kind.as_str();
-            let mismatch = |with| Fault::Mismatch {
-                variable: variable.clone(),
-                kind: kind.to_owned(),
-                with,
-            };
+            let mismatch =
+                |with| Fault::Mismatch { variable: variable.clone(), kind: kind.to_owned(), with };
             let ordered = matches!(
                 op,
                 Op::Equal | Op::Unequal | Op::Less | Op::LessEqual | Op::Greater | Op::GreaterEqual
@@ -252,9 +245,9 @@ mod tests {
             ("__ip__", variable("ipv4-addr", Some("10.1.2.3"))),
             ("__none__", variable("string", None)),
         ];
-        parse(condition).unwrap_or_else(|it| panic!("{condition}: {it}")).holds(&|name: &str| {
-            variables.iter().find(|it| it.0 == name).map(|it| &it.1)
-        })
+        parse(condition)
+            .unwrap_or_else(|it| panic!("{condition}: {it}"))
+            .holds(&|name: &str| variables.iter().find(|it| it.0 == name).map(|it| &it.1))
     }
 
     #[test]
@@ -264,7 +257,10 @@ mod tests {
             ("[__n__:value == 42]", true),
             ("__n__:value >= 42.0 AND __n__:value < 43", true),
             ("__n__:value = '42'", true),
-            ("__u__:value > 115792089237316195423570985008687907853269984665640564039457584007913129639934", true),
+            (
+                "__u__:value > 115792089237316195423570985008687907853269984665640564039457584007913129639934",
+                true,
+            ),
             ("__u__:value <= 9223372036854775807", false),
             ("__f__:value = -1.5", true),
             ("__s__:value = 'It\\'s P1'", true),

@@ -58,7 +58,9 @@ pub(super) fn tokens(text: &str) -> Result<Vec<(usize, Token)>, PatternError> {
             while chars.get(at).is_some_and(|it| it.is_ascii_digit() || *it == '.') {
                 at += 1;
             }
-            Token::Number(chars[start..at].iter().collect::<String>().trim_start_matches('+').to_owned())
+            Token::Number(
+                chars[start..at].iter().collect::<String>().trim_start_matches('+').to_owned(),
+            )
         } else if first.is_alphanumeric() || matches!(first, '_' | '$') {
             while chars.get(at).is_some_and(|it| path_char(*it)) {
                 at += 1;
@@ -97,7 +99,10 @@ fn quoted(chars: &[char], at: &mut usize) -> Result<String, PatternError> {
     loop {
         match chars.get(*at) {
             None => {
-                return Err(PatternError { at: start + 1, message: "the quote does not end".into() });
+                return Err(PatternError {
+                    at: start + 1,
+                    message: "the quote does not end".into(),
+                });
             }
             Some('\'') => {
                 *at += 1;

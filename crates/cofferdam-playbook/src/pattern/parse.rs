@@ -19,8 +19,7 @@ const REGEX_BYTES_MAX: usize = 512;
 const REGEX_SIZE_MAX: usize = 1 << 18;
 
 /// Words that need observations over time.
-const TEMPORAL: &[&str] =
-    &["FOLLOWEDBY", "WITHIN", "REPEATS", "TIMES", "SECONDS", "START", "STOP"];
+const TEMPORAL: &[&str] = &["FOLLOWEDBY", "WITHIN", "REPEATS", "TIMES", "SECONDS", "START", "STOP"];
 
 /// Reads a condition.
 ///
@@ -114,9 +113,8 @@ impl<'a> Parser<'a> {
             return Err(self.error("a variable such as `__name__:value` was expected"));
         };
         let name = path.strip_suffix(":value").filter(|it| variable::is_name(it));
-        let name = name.ok_or_else(|| {
-            self.error("only variables can be looked at, as `__name__:value`")
-        })?;
+        let name =
+            name.ok_or_else(|| self.error("only variables can be looked at, as `__name__:value`"))?;
         self.at += 1;
         Ok(name.to_owned())
     }
@@ -198,7 +196,9 @@ impl<'a> Parser<'a> {
             return Err(self.error("a regular expression in quotes was expected"));
         };
         if text.len() > REGEX_BYTES_MAX {
-            return Err(self.error(format!("a regular expression has at most {REGEX_BYTES_MAX} bytes")));
+            return Err(
+                self.error(format!("a regular expression has at most {REGEX_BYTES_MAX} bytes"))
+            );
         }
         let regex = regex_lite::RegexBuilder::new(text)
             .size_limit(REGEX_SIZE_MAX)

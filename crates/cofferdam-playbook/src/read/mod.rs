@@ -172,10 +172,7 @@ fn summary(desk: &Desk, fields: &Fields<'_>) {
     summary.close();
 }
 
-fn workflow(
-    desk: &Desk,
-    fields: &Fields<'_>,
-) -> Option<BTreeMap<String, crate::model::Step>> {
+fn workflow(desk: &Desk, fields: &Fields<'_>) -> Option<BTreeMap<String, crate::model::Step>> {
     let node = fields.node("workflow")?;
     if !matches!(node.value, Value::Object(_)) {
         desk.tell(Rule::Kind, &node.span, "`workflow` has to be an object");
@@ -226,9 +223,7 @@ fn variables(desk: &Desk, members: &[Member]) -> BTreeMap<String, Variable> {
             desk.tell(Rule::OpenWord, &it.key_span, message);
         }
         let node = fields.node("value");
-        let value = node
-            .filter(|it| it.value != Value::Null)
-            .and_then(|_| fields.text("value"));
+        let value = node.filter(|it| it.value != Value::Null).and_then(|_| fields.text("value"));
         if let (Some(text), Some(node)) = (&value, node)
             && let Some(why) = variable::unfit(&kind, text)
         {

@@ -63,11 +63,15 @@ pub(super) fn party(desk: &Desk, member: &Member) -> Option<Party> {
         desk.tell(Rule::OpenWord, &member.value.span, message);
         let known = member.key.split_once("--").is_some_and(|it| PARTIES.contains(&it.0));
         if known {
-            let message = format!("the identifier says `{}`, the type `{}`", clip(&member.key), clip(&kind));
+            let message =
+                format!("the identifier says `{}`, the type `{}`", clip(&member.key), clip(&kind));
             desk.tell(Rule::IdentifierKind, &member.key_span, message);
         }
     }
-    if ADDRESSED.contains(&kind.as_str()) && fields.node("address").is_none() && kind != "net-address" {
+    if ADDRESSED.contains(&kind.as_str())
+        && fields.node("address").is_none()
+        && kind != "net-address"
+    {
         fields.require("address");
     }
     if kind == "net-address" && fields.node("address").is_none() {
@@ -139,7 +143,11 @@ fn address(desk: &Desk, kind: &str, node: &Node) -> Option<String> {
             };
             // A variable may stand in its place.
             if !text.contains("__") && crate::variable::unfit(of, text).is_some() {
-                desk.tell(Rule::Bounds, &node.span, format!("`{}` is no {kind} address", clip(text)));
+                desk.tell(
+                    Rule::Bounds,
+                    &node.span,
+                    format!("`{}` is no {kind} address", clip(text)),
+                );
             }
             Some(text.clone())
         }

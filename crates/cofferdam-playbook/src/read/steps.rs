@@ -75,9 +75,7 @@ fn pointers(desk: &Desk, step: &Step) {
     let message = match step.kind {
         StepKind::End if completion || success || failure => "an end step must not point on",
         StepKind::End => return,
-        StepKind::Start if success || failure => {
-            "a start step points on with `on_completion` only"
-        }
+        StepKind::Start if success || failure => "a start step points on with `on_completion` only",
         _ if completion && (success || failure) => {
             "`on_completion` excludes `on_success` and `on_failure`"
         }
@@ -274,10 +272,7 @@ fn base64<'a>(desk: &Desk, fields: &Fields<'a>, key: &'a str) -> Option<String> 
     Some(text)
 }
 
-fn headers(
-    desk: &Desk,
-    fields: &Fields<'_>,
-) -> std::collections::BTreeMap<String, Vec<String>> {
+fn headers(desk: &Desk, fields: &Fields<'_>) -> std::collections::BTreeMap<String, Vec<String>> {
     let mut out = std::collections::BTreeMap::new();
     for it in fields.entries("headers", 0) {
         let Value::Array(items) = &it.value.value else {

@@ -7,11 +7,9 @@ use cofferdam_playbook::{Level, Profile, Reading, Rule, read, runnable};
 
 /// A folder of the shared data, or `None` with a notice.
 pub(crate) fn folder(name: &str) -> Option<PathBuf> {
-    let path = PathBuf::from(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../../shared/data/standards/cacao"
-    ))
-    .join(name);
+    let path =
+        PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/standards/cacao"))
+            .join(name);
     if path.exists() {
         return Some(path);
     }

@@ -24,10 +24,8 @@ fn the_vector_of_the_standard_verifies() {
         Ok(text("sha256_hex"))
     );
     // The same playbook as received, with one and with two signatures.
-    let trusted = Trusted::from([(
-        "ACME".to_owned(),
-        STANDARD.decode(text("public_key_spki_b64")).unwrap(),
-    )]);
+    let trusted =
+        Trusted::from([("ACME".to_owned(), STANDARD.decode(text("public_key_spki_b64")).unwrap())]);
     let then = Timestamp(1_677_000_000_000);
     for key in ["received_one_signature", "received_two_signatures"] {
         let received = vector.get(key).unwrap();
@@ -57,7 +55,8 @@ fn a_tampered_twin_does_not_verify_and_a_key_inside_proves_nothing() {
             }
             _ => panic!("a list"),
         };
-        let trusted = if trust { Trusted::from([("owner".to_owned(), key)]) } else { Trusted::new() };
+        let trusted =
+            if trust { Trusted::from([("owner".to_owned(), key)]) } else { Trusted::new() };
         let playbook = reading.accepted().expect("a good playbook").clone();
         sign::verify(&document, &playbook, &trusted, now).remove(0).result
     };
