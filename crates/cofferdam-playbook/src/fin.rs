@@ -211,6 +211,28 @@ pub struct Fin {
     token: B256,
 }
 
+/// What becomes durable of a worker, so that it need not register again after our restart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "worker", rename_all = "kebab-case")]
+pub enum FinEvent {
+    /// It registered.
+    Registered {
+        /// Its id.
+        fin: String,
+        /// What it calls itself.
+        name: String,
+        /// Command types that it takes.
+        capabilities: BTreeSet<String>,
+        /// Hash of its token.
+        token: B256,
+    },
+    /// It went.
+    Unregistered {
+        /// Its id.
+        fin: String,
+    },
+}
+
 /// The workers that are registered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fins {
@@ -218,19 +240,20 @@ pub struct Fins {
 }
 
 impl Fins {
-    /// Registers a worker. `entropy` is fresh and secret: half of it becomes the id, half the token.
+    /// Judges a registration. It counts once the event is durable and applied. `entropy` is fresh and
+    /// secret: a third of it becomes the id, the rest the token.
     ///
     /// # Errors
     ///
     /// The registration token is wrong, or the request is beyond a limit.
     pub fn register(
-        &mut self,
+        &self,
         now: Timestamp,
         request: &Register,
         secret: &Secret,
         entropy: [u8; 48],
         lease_ms: u64,
-    ) -> Result<Registered, FinError> {
+    ) -> Result<(Registered, FinEvent), FinError> {
         let right = Sha256::digest(secret.expose());
         if secret.expose().is_empty() || Sha256::digest(&request.registration_token) != right {
             return Err(FinError::Unauthorised);
@@ -239,25 +262,47 @@ impl Fins {
             let message = format!("1 to {CAPABILITIES_MAX} capabilities are taken");
             return Err(FinError::Bad(message));
         }
-        self.fins.retain(|_, it| now.since_ms(it.seen) < SILENT_MS_MAX);
-        if self.fins.len() >= FINS_MAX {
+        let alive = self.fins.values().filter(|it| now.since_ms(it.seen) < SILENT_MS_MAX);
+        if alive.count() >= FINS_MAX {
             return Err(FinError::Bad(format!("{FINS_MAX} workers are registered already")));
         }
         let (id, token) = entropy.split_at(16);
         let fin_id = uuid(id);
         let fin_token = hex::encode(token);
-        let name =
-            request.display_name.as_deref().map_or_else(|| fin_id.clone(), crate::fields::clip);
-        let capabilities = request.capabilities.iter().map(|it| it.kind.clone()).collect();
-        let token = hash(&fin_token);
-        self.fins.insert(fin_id.clone(), Fin { name, capabilities, seen: now, token });
-        Ok(Registered {
+        let clip = crate::fields::clip;
+        let event = FinEvent::Registered {
+            fin: fin_id.clone(),
+            name: request.display_name.as_deref().map_or_else(|| fin_id.clone(), clip),
+            capabilities: request.capabilities.iter().map(|it| clip(&it.kind)).collect(),
+            token: hash(&fin_token),
+        };
+        let registered = Registered {
             fin_id,
             fin_token,
             poll_interval_seconds: 1,
             long_poll_timeout_seconds: LONG_POLL_S,
             job_lease_seconds: lease_ms.div_ceil(1_000),
-        })
+        };
+        Ok((registered, event))
+    }
+
+    /// Applies what became durable at `at`; workers that were silent too long are forgotten.
+    pub fn apply(&mut self, at: Timestamp, event: &FinEvent) {
+        match event {
+            FinEvent::Registered { fin, name, capabilities, token } => {
+                self.fins.retain(|_, it| at.since_ms(it.seen) < SILENT_MS_MAX);
+                let fresh = Fin {
+                    name: name.clone(),
+                    capabilities: capabilities.clone(),
+                    seen: at,
+                    token: *token,
+                };
+                self.fins.insert(fin.clone(), fresh);
+            }
+            FinEvent::Unregistered { fin } => {
+                self.fins.remove(fin);
+            }
+        }
     }
 
     /// The worker whose `token` it is; it was heard of now.
@@ -274,17 +319,16 @@ impl Fins {
         Ok(id.clone())
     }
 
-    /// Forgets a worker; only it itself may ask.
+    /// Judges whether worker `asking` may have `id` forgotten: only itself.
     ///
     /// # Errors
     ///
     /// [`FinError::Unauthorised`]: it is another one.
-    pub fn unregister(&mut self, asking: &str, id: &str) -> Result<(), FinError> {
+    pub fn unregister(&self, asking: &str, id: &str) -> Result<FinEvent, FinError> {
         if asking != id {
             return Err(FinError::Unauthorised);
         }
-        self.fins.remove(id);
-        Ok(())
+        Ok(FinEvent::Unregistered { fin: id.to_owned() })
     }
 
     /// The registered workers by id.
@@ -401,17 +445,23 @@ mod tests {
     fn only_who_has_the_token_gets_in_and_only_out_by_itself() {
         let secret = Secret::new("right");
         let mut fins = Fins::default();
-        let wrong = fins.register(Timestamp(1), &request("wrong"), &secret, [1; 48], 60_000);
-        assert_eq!(wrong.map(|_| ()), Err(FinError::Unauthorised));
-        let empty = fins.register(Timestamp(1), &request(""), &Secret::new(""), [1; 48], 60_000);
-        assert_eq!(empty.map(|_| ()), Err(FinError::Unauthorised), "no token set is no door");
-        let it = fins.register(Timestamp(1), &request("right"), &secret, [1; 48], 60_000).unwrap();
-        assert!(is_uuid(&it.fin_id) && !format!("{it:?}{fins:?}").contains(&it.fin_token));
+        let ask = |fins: &Fins, token: &str, secret: &Secret, byte: u8, at: u64| {
+            fins.register(Timestamp(at), &request(token), secret, [byte; 48], 60_000)
+        };
+        let refused = |it: Result<(super::Registered, super::FinEvent), FinError>| it.err();
+        assert_eq!(refused(ask(&fins, "wrong", &secret, 1, 1)), Some(FinError::Unauthorised));
+        let empty = refused(ask(&fins, "", &Secret::new(""), 1, 1));
+        assert_eq!(empty, Some(FinError::Unauthorised), "no token set is no door");
+        let (it, event) = ask(&fins, "right", &secret, 1, 1).unwrap();
+        assert_eq!(fins.authenticate(Timestamp(2), &it.fin_token), Err(FinError::Unauthorised));
+        fins.apply(Timestamp(1), &event);
+        let written = serde_json::to_string(&event).unwrap();
+        assert!(is_uuid(&it.fin_id) && !format!("{it:?}{fins:?}{written}").contains(&it.fin_token));
         assert_eq!(fins.authenticate(Timestamp(2), &it.fin_token), Ok(it.fin_id.clone()));
         assert_eq!(fins.authenticate(Timestamp(2), "guess"), Err(FinError::Unauthorised));
         assert_eq!(fins.unregister("another", &it.fin_id), Err(FinError::Unauthorised));
-        let later = Timestamp(SILENT_MS_MAX + 2);
-        fins.register(later, &request("right"), &secret, [2; 48], 60_000).unwrap();
+        let (_, later) = ask(&fins, "right", &secret, 2, SILENT_MS_MAX + 2).unwrap();
+        fins.apply(Timestamp(SILENT_MS_MAX + 2), &later);
         assert_eq!(fins.all().len(), 1, "the silent one is forgotten");
     }
 

@@ -36,7 +36,7 @@ fn found(byte: u8, at: u64) -> Vec<(Timestamp, Record)> {
         rule: "vault-outflow".into(),
         entity: "vault".into(),
         severity: Severity::Critical,
-        class: Class::Harm,
+        class: Class::Damage,
         stage: Stage::Provisional,
         block,
         tx: None,

@@ -6,5 +6,6 @@ mod drills;
 mod faults;
 mod governance;
 mod learn;
+mod playbooks;
 mod replay;
 mod risk;

@@ -17,7 +17,7 @@ use axum::{
 use cofferdam_core::{Record, Timestamp, ports::Journal, secret::Secret};
 use cofferdam_playbook::{
     Allowance, Answer, Context, Effect, Entry, Input, Limits, Playbook, Run, RunId, RunRecord,
-    fin::{self, FinError, FinResult, Fins, LONG_POLL_S, Pinged, Polled, Register},
+    fin::{self, FinError, FinEvent, FinResult, Fins, LONG_POLL_S, Pinged, Polled, Register},
     run::{Outcome, Refusal, Stepped, Work},
     show,
 };
@@ -67,7 +67,7 @@ pub(super) async fn run(
     let limits = Limits::default();
     let journal = LocalJournal::open(&args.journal).await.map_err(journal::broken)?;
     let cx = Context { playbook: &playbook, allowance: &allowance, limits: &limits };
-    let (run, fresh) = begin(args, &cx, &journal).await?;
+    let (run, fins, fresh) = begin(args, &cx, &journal).await?;
     let listener = TcpListener::bind(listen).await.map_err(|it| {
         CliError::io(&format!("listen on {listen}"), it)
             .hint("choose another address with --listen")
@@ -81,7 +81,7 @@ pub(super) async fn run(
         journal,
         secret: Secret::new(secret),
         output: *output,
-        run: Mutex::new((run, Fins::default())),
+        run: Mutex::new((run, fins)),
         changed: Notify::new(),
     });
     live.act(&fresh);
@@ -98,21 +98,32 @@ pub(super) async fn run(
     Ok(if worked { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The run that the journal holds, or a new one.
+/// The run and the workers that the journal holds, or a new run.
 async fn begin(
     args: &RunArgs,
     cx: &Context<'_>,
     journal: &LocalJournal,
-) -> Result<(Run, Vec<Effect>), CliError> {
-    let mut entries = Vec::new();
+) -> Result<(Run, Fins, Vec<Effect>), CliError> {
+    let (mut entries, mut fins, mut unread) = (Vec::new(), Fins::default(), None);
     journal::for_each(journal, |it| {
-        if let Record::Playbook { event, .. } = &it.record
-            && let Ok(record) = serde_json::from_value(event.clone())
-        {
-            entries.push(Entry { at: it.at, record });
+        let Record::Playbook { event, .. } = &it.record else { return };
+        if event.get("worker").is_some() {
+            match serde_json::from_value::<FinEvent>(event.clone()) {
+                Ok(event) => fins.apply(it.at, &event),
+                Err(error) => unread = Some((it.seq, error)),
+            }
+            return;
+        }
+        match serde_json::from_value(event.clone()) {
+            Ok(record) => entries.push(Entry { at: it.at, record }),
+            Err(error) => unread = Some((it.seq, error)),
         }
     })
     .await?;
+    if let Some((seq, error)) = unread {
+        return Err(CliError::caused(format!("entry {seq} of the journal cannot be read"), error)
+            .hint("a later release wrote it; use that one"));
+    }
     if !entries.is_empty() {
         let run = Run::restore(&entries)
             .map_err(|it| CliError::caused("the journal holds no run", it))?;
@@ -121,7 +132,7 @@ async fn begin(
                 .hint("name another journal with --journal"));
         }
         let effects = run.outstanding();
-        return Ok((run, effects));
+        return Ok((run, fins, effects));
     }
     let at = now();
     let id = RunId::derive(&[cx.playbook.digest.as_slice(), &at.0.to_be_bytes()]);
@@ -130,14 +141,14 @@ async fn begin(
             .hint("`cofferdam playbook show` lists what the caller sets")
     })?;
     keep(journal, at, &run, &stepped.records).await.map_err(journal::broken)?;
-    Ok((run, stepped.effects))
+    Ok((run, fins, stepped.effects))
 }
 
-async fn keep(
+async fn keep<T: serde::Serialize>(
     journal: &LocalJournal,
     at: Timestamp,
     run: &Run,
-    records: &[RunRecord],
+    records: &[T],
 ) -> Result<(), cofferdam_core::ports::JournalError> {
     let mut out = Vec::new();
     for it in records {
@@ -209,6 +220,16 @@ impl Live {
         }
     }
 
+    /// Makes what a worker is durable, then counts it.
+    async fn enrol(&self, event: &FinEvent) -> Result<(), NotTaken> {
+        let mut held = self.run.lock().await;
+        let at = now();
+        let events = std::slice::from_ref(event);
+        keep(&self.journal, at, &held.0, events).await.map_err(NotTaken::Journal)?;
+        held.1.apply(at, event);
+        Ok(())
+    }
+
     async fn worker(&self, headers: &HeaderMap) -> Result<String, Response> {
         let token = bearer(headers).unwrap_or_default();
         self.run.lock().await.1.authenticate(now(), token).map_err(|it| refused(&it))
@@ -261,10 +282,13 @@ async fn register(State(live): Shared, Json(request): Json<Register>) -> Respons
         return message(StatusCode::SERVICE_UNAVAILABLE, "no randomness");
     }
     let lease = live.limits.lease_ms;
-    let mut held = live.run.lock().await;
-    match held.1.register(now(), &request, &live.secret, entropy, lease) {
-        Ok(it) => (StatusCode::CREATED, Json(it)).into_response(),
+    let judged = live.run.lock().await.1.register(now(), &request, &live.secret, entropy, lease);
+    match judged {
         Err(error) => refused(&error),
+        Ok((it, event)) => match live.enrol(&event).await {
+            Ok(()) => (StatusCode::CREATED, Json(it)).into_response(),
+            Err(why) => not_taken(why),
+        },
     }
 }
 
@@ -345,10 +369,16 @@ async fn status(State(live): Shared, Path(job): Path<String>, headers: HeaderMap
 async fn unregister(State(live): Shared, Path(id): Path<String>, headers: HeaderMap) -> Response {
     match live.worker(&headers).await {
         Err(response) => response,
-        Ok(worker) => match live.run.lock().await.1.unregister(&worker, &id) {
-            Ok(()) => StatusCode::NO_CONTENT.into_response(),
-            Err(error) => refused(&error),
-        },
+        Ok(worker) => {
+            let judged = live.run.lock().await.1.unregister(&worker, &id);
+            match judged {
+                Err(error) => refused(&error),
+                Ok(event) => match live.enrol(&event).await {
+                    Ok(()) => StatusCode::NO_CONTENT.into_response(),
+                    Err(why) => not_taken(why),
+                },
+            }
+        }
     }
 }
 
