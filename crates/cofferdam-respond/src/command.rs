@@ -218,6 +218,24 @@ impl Cases {
                 }
                 CaseEvent::Noted { at, text: text(&note, "the text is missing")?, by, csf }
             }
+            task @ (Command::AddTask { .. }
+            | Command::TakeTask(_)
+            | Command::FinishTask(_)
+            | Command::DropTask { .. }) => self.task_event(id, by, task)?,
+            Command::LinkRun { run, playbook } => CaseEvent::RunLinked { run, playbook, by },
+            Command::Merge { into, because } => {
+                self.merge_target(id, into)?;
+                CaseEvent::Merged { into, by, because: text(&because, "a reason is missing")? }
+            }
+            Command::Split { title, incidents, because } => {
+                self.split_event(id, by, title, incidents, &because)?
+            }
+        }])
+    }
+
+    fn task_event(&self, id: CaseId, by: String, command: Command) -> Result<CaseEvent, Refusal> {
+        let case = self.get(&id).ok_or(Refusal::NoCase)?;
+        Ok(match command {
             Command::AddTask { title, owner, due, csf } => {
                 let number = next_task(case);
                 if number > TASKS_MAX {
@@ -239,15 +257,8 @@ impl Cases {
                 let because = text(&because, "a reason is missing")?;
                 CaseEvent::TaskDropped { number, by, because }
             }
-            Command::LinkRun { run, playbook } => CaseEvent::RunLinked { run, playbook, by },
-            Command::Merge { into, because } => {
-                self.merge_target(id, into)?;
-                CaseEvent::Merged { into, by, because: text(&because, "a reason is missing")? }
-            }
-            Command::Split { title, incidents, because } => {
-                self.split_event(id, by, title, incidents, &because)?
-            }
-        }])
+            _ => return Err(Refusal::Shape("this is not about a task")),
+        })
     }
 
     fn open_task(&self, id: CaseId, number: u32) -> Result<(), Refusal> {
