@@ -9,6 +9,7 @@
 
 pub mod allowance;
 pub mod check;
+pub mod desk;
 mod fields;
 pub mod fin;
 pub mod issue;

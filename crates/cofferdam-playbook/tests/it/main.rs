@@ -1,6 +1,7 @@
 //! Playbooks against the material of the standard, and runs that are killed everywhere.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+mod desk;
 mod kill;
 mod pack;
 mod runs;
