@@ -144,7 +144,7 @@ fn rings(desk: &Desk, playbook: &Playbook, entries: &[&Id]) {
         stack.push((entry, next(entry)));
         while let Some((id, rest)) = stack.last_mut() {
             let Some(to) = rest.pop() else {
-                state.insert(id, false);
+                state.insert(*id, false);
                 stack.pop();
                 continue;
             };

@@ -30,8 +30,8 @@ pub const STEPS_MAX: usize = 1_000;
 /// A document that was read.
 #[derive(Clone, Debug)]
 pub struct Reading {
-    /// The playbook, unless a part is missing without which it is none. With an issue of
-    /// [`Level::Error`] it is for looking at only.
+    /// The playbook, if the document is an object. With an issue of [`Level::Error`] it is for looking
+    /// at only.
     pub playbook: Option<Playbook>,
     /// The document itself.
     pub document: Option<Node>,
@@ -61,7 +61,10 @@ pub fn read(text: &str, profile: Profile) -> Reading {
     };
     let playbook = document.as_ref().and_then(|it| {
         let playbook = playbook(&desk, it)?;
-        check::check(&desk, it, &playbook);
+        // Without a workflow there is nothing that could fit together.
+        if matches!(it.get("workflow").map(|it| &it.value), Some(Value::Object(_))) {
+            check::check(&desk, it, &playbook);
+        }
         Some(playbook)
     });
     let (issues, more) = desk.close(text, profile);
@@ -133,7 +136,7 @@ fn playbook(desk: &Desk, document: &Node) -> Option<Playbook> {
         variables: variables(desk, fields.entries("playbook_variables", 0)),
         start: fields.id("workflow_start").unwrap_or_default(),
         exception: fields.id("workflow_exception"),
-        workflow: workflow?,
+        workflow: workflow.unwrap_or_default(),
         authentication: entries(
             &fields,
             "authentication_info_definitions",

@@ -25,8 +25,8 @@ const PARTIES: &[&str] = &[
     "security-category",
     "ssh",
 ];
-/// Types that have a network address.
-const ADDRESSED: &[&str] = &["http-api", "linux", "net-address", "ssh"];
+/// Types that must have a network address.
+const ADDRESSED: &[&str] = &["http-api", "linux", "ssh"];
 /// Types of other things that stand in dictionaries.
 const OTHERS: &[&str] = &[
     "action",
@@ -68,15 +68,8 @@ pub(super) fn party(desk: &Desk, member: &Member) -> Option<Party> {
             desk.tell(Rule::IdentifierKind, &member.key_span, message);
         }
     }
-    if ADDRESSED.contains(&kind.as_str())
-        && fields.node("address").is_none()
-        && kind != "net-address"
-    {
+    if ADDRESSED.contains(&kind.as_str()) {
         fields.require("address");
-    }
-    if kind == "net-address" && fields.node("address").is_none() {
-        // SOARCA's Fin example names its worker this way; it has no address of its own.
-        desk.tell(Rule::Unknown, &member.value.span, "a net-address without `address`");
     }
     if kind == "sector" {
         fields.require("sector");

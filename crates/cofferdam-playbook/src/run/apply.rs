@@ -64,12 +64,11 @@ impl Run {
                 self.answered(job, result, variables);
             }
             RunRecord::Branched { strand, round, branches } => {
-                self.next_strand = branches
-                    .last_key_value()
-                    .map_or(self.next_strand, |it| self.next_strand.max(it.0 + 1));
+                let last = branches.iter().map(|it| it.0 + 1).max().unwrap_or(0);
+                self.next_strand = self.next_strand.max(last);
                 if let Some(it) = self.strands.get_mut(strand) {
                     it.phase = Phase::Branching {
-                        waiting: branches.clone(),
+                        waiting: branches.iter().cloned().collect(),
                         open: Default::default(),
                         failed: None,
                         round: *round,

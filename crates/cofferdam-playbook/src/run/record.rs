@@ -171,8 +171,8 @@ pub enum RunRecord {
         strand: u32,
         /// Round of a loop, from 1.
         round: u32,
-        /// Strand → first step.
-        branches: BTreeMap<u32, Id>,
+        /// Strands with their first steps.
+        branches: Vec<(u32, Id)>,
     },
     /// A step ended.
     Done {

@@ -21,6 +21,9 @@ fn death_before_any_record_and_after_any_effect_changes_nothing() {
             let mut calm = World::new(cx, mood, Death::Never);
             let end = calm.live();
             assert_eq!(end.open_jobs().count(), 0, "{name}");
+            let text = serde_json::to_string(&calm.records).unwrap();
+            let read: Vec<cofferdam_playbook::Entry> = serde_json::from_str(&text).unwrap();
+            assert_eq!(read, calm.records, "records are read back as they were written");
             let (history, outcome) = calm.history();
             let keys: Vec<_> = calm.done.keys().copied().collect();
             lives += 1;

@@ -31,11 +31,9 @@ fn the_vector_of_the_standard_verifies() {
         let received = vector.get(key).unwrap();
         let source = serde_json::to_string(&received.to_serde()).unwrap();
         let reading = read(&source, Profile::Strict);
-        let Some(playbook) = &reading.playbook else {
-            // The published example has no workflow; what it signs is looked at above.
-            let lines: Vec<String> = reading.issues.iter().map(ToString::to_string).collect();
-            panic!("{key}: {}", lines.join("\n"));
-        };
+        // The published example has no workflow and could not be run; its signatures are what they are.
+        assert!(reading.accepted().is_none());
+        let playbook = reading.playbook.as_ref().unwrap();
         let verdicts = sign::verify(received, playbook, &trusted, then);
         let ours = verdicts.iter().find(|it| it.signee == "ACME Cyber Company").unwrap();
         assert_eq!(ours.result, Ok("ACME".to_owned()), "{key}");
