@@ -83,6 +83,8 @@ rules! {
     OpenWord = "open-vocabulary", Warning, Warning;
     /// A pointer to a step, agent, target, marking or extension that is not there.
     Dangling = "dangling-reference", Error, Error;
+    /// `workflow_exception` names no step.
+    DanglingException = "dangling-exception", Error, Warning;
     /// `workflow_start` names no start step.
     Start = "workflow-start", Error, Warning;
     /// The workflow lacks one of the steps that every playbook has.

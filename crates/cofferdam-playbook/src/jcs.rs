@@ -78,8 +78,16 @@ fn number(text: &str) -> String {
     if value == 0.0 {
         return "0".to_owned();
     }
-    // Rust prints the shortest digits that read back as the same double, as ECMAScript asks.
-    let shown = format!("{value:e}");
+    // Rust prints the shortest digits that read back as the same double, as ECMAScript asks; of two
+    // that are equally near ECMAScript takes the even one, which is how Rust rounds to given digits.
+    let short = format!("{value:e}");
+    let places = short.bytes().filter(u8::is_ascii_digit).count();
+    let places = places.saturating_sub(
+        short.split_once('e').map_or(0, |it| it.1.bytes().filter(u8::is_ascii_digit).count()),
+    );
+    let even = format!("{value:.*e}", places.saturating_sub(1));
+    let same = even.parse::<f64>().is_ok_and(|it| it.to_bits() == value.to_bits());
+    let shown = if same { even } else { short };
     let (mantissa, exponent) = shown.split_once('e').unwrap_or((&shown, "0"));
     let (sign, mantissa) = match mantissa.strip_prefix('-') {
         Some(rest) => ("-", rest),

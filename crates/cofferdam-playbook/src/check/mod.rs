@@ -133,7 +133,8 @@ fn references(desk: &Desk, document: &Node, playbook: &Playbook) {
     let steps = document.get("workflow");
     let is_step = |id: &str| steps.is_some_and(|it| it.get(id).is_some());
     if let Some(it) = playbook.exception.as_ref().filter(|it| !is_step(it)) {
-        dangling(&["workflow_exception"], format!("`workflow_exception`: there is no step `{it}`"));
+        let message = format!("`workflow_exception`: there is no step `{it}`");
+        desk.tell(Rule::DanglingException, &place(document, &["workflow_exception"]), message);
     }
     for (id, step) in &playbook.workflow {
         for (key, to) in [

@@ -67,7 +67,8 @@ impl Run {
         }
         if let Some(late) = strand.due.filter(|it| now >= *it) {
             // An answer that was recorded in time counts, even if it is looked at only now.
-            let answered = self.job_of(strand).is_some_and(|it| !it.state.is_open());
+            let settled = |it: &Job| !it.state.is_open() || it.agreed();
+            let answered = self.job_of(strand).is_some_and(settled);
             if !answered {
                 let ms = late.since_ms(strand.not_before);
                 return done(StepResult::Failed(format!("timeout: not done within {ms} ms")));
@@ -189,6 +190,18 @@ impl Run {
     ) -> Option<RunRecord> {
         let job = self.jobs.get(&job_id)?;
         let done = |result| Some(RunRecord::Done { strand: id, step: strand.step.clone(), result });
+        if job.state.is_open() && job.agreed() {
+            // Its own record, so that a death after the last agreement does not lose the quorum.
+            return Some(RunRecord::Answered {
+                job: job_id,
+                by: job.agreed.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
+                channel: "quorum".into(),
+                evidence: None,
+                result: StepResult::Worked,
+                variables: BTreeMap::new(),
+                ignored: Vec::new(),
+            });
+        }
         match &job.state {
             JobState::Answered(StepResult::Worked) if index + 1 < commands(step) => {
                 self.offer(cx, now, id, strand, step, index + 1)

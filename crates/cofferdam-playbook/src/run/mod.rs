@@ -264,6 +264,13 @@ pub struct Job {
     pub state: JobState,
 }
 
+impl Job {
+    /// Whether as many people agreed as it asks for.
+    pub fn agreed(&self) -> bool {
+        self.work.quorum().is_some_and(|it| self.agreed.len() >= usize::from(it.0))
+    }
+}
+
 /// Where a job stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

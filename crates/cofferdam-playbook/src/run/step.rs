@@ -377,8 +377,7 @@ impl Run {
         {
             return Err(Refusal::NotTheirs(format!("{worker} has it")));
         }
-        let mut out = Vec::new();
-        if let (Some((quorum, roles)), StepResult::Worked) = (job.work.quorum(), &result) {
+        if let (Some((_, roles)), StepResult::Worked) = (job.work.quorum(), &result) {
             if job.agreed.contains(&by) {
                 return Err(Refusal::SamePerson(by));
             }
@@ -386,18 +385,16 @@ impl Run {
             if !roles.is_empty() && !answer.role.as_ref().is_some_and(fits) {
                 return Err(Refusal::Role(roles.join(", ")));
             }
-            out.push(RunRecord::Agreed {
+            // Whether it is enough is decided from the state.
+            return Ok(vec![RunRecord::Agreed {
                 job: id,
-                by: by.clone(),
+                by,
                 channel: clip(&answer.channel),
                 evidence: answer.evidence,
-            });
-            if job.agreed.len() + 1 < usize::from(quorum) {
-                return Ok(out);
-            }
+            }]);
         }
         let (result, variables, ignored) = self.judge_variables(cx, job, &answer, result);
-        out.push(RunRecord::Answered {
+        Ok(vec![RunRecord::Answered {
             job: id,
             by,
             channel: clip(&answer.channel),
@@ -405,8 +402,7 @@ impl Run {
             result,
             variables,
             ignored,
-        });
-        Ok(out)
+        }])
     }
 
     /// Only what the step says to write is written; a value of the wrong type fails the step.
