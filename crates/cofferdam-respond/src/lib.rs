@@ -18,7 +18,7 @@ mod event;
 mod fill;
 mod summary;
 
-pub use case::{Case, CaseState, Moment, Priority, Role, Source, Task, TaskState};
+pub use case::{Case, CaseState, MOMENTS_MAX, Moment, Priority, Role, Source, Task, TaskState};
 pub use cases::Cases;
 pub use clock::{Clock, ClockState, Milestone, clocks, target_ms};
 pub use command::{Command, Refusal};

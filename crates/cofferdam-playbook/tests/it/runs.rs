@@ -363,6 +363,8 @@ fn a_changed_playbook_does_not_go_on_with_an_old_run() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     /// Whatever anybody answers, takes, drops or forgets: a run ends, and nothing stays open.
     #[test]
     fn no_run_is_ever_stuck(which in 0_usize..10, dice in proptest::collection::vec(0_u8..8, 1..60)) {

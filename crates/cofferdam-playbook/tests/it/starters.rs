@@ -4,6 +4,11 @@ use cofferdam_playbook::{Playbook, Profile, check, read};
 
 /// Every starter playbook with its file name.
 pub(crate) fn starters() -> Vec<(String, Playbook)> {
+    static READ: std::sync::OnceLock<Vec<(String, Playbook)>> = std::sync::OnceLock::new();
+    READ.get_or_init(read_starters).clone()
+}
+
+fn read_starters() -> Vec<(String, Playbook)> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../playbooks");
     let mut names: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
