@@ -43,7 +43,7 @@ impl Cases {
             }
             Record::Decided { incident, ledger } => {
                 let Some(chosen) = &ledger.chosen else { return };
-                let text = format!("the engine decides: {chosen}, posterior {}", ledger.posterior);
+                let text = format!("decides: {chosen}, posterior {}", ledger.posterior);
                 self.engine(incident, (at, at), text, Csf::RsMa, |case| {
                     case.reach(Milestone::Decided, at);
                 });
@@ -126,8 +126,11 @@ impl Cases {
     }
 
     fn moved(&mut self, at: Timestamp, incident: &IncidentId, to: IncidentState, because: &str) {
-        let text = format!("the engine: {}: {because}", word(to));
+        let text = format!("{}: {because}", word(to));
         self.engine(incident, (at, at), text, Csf::RsMa, |case| {
+            if to == IncidentState::Contained {
+                case.reach(Milestone::Contained, at);
+            }
             let next = match to {
                 IncidentState::Contained => CaseState::Contained,
                 // A case that a person has judged is not taken back by the engine.

@@ -27,10 +27,10 @@ pub fn hand_over(case: &Case, now: Timestamp) -> String {
     );
     let _ = writeln!(
         out,
-        "open for {}, {} incidents, {} findings",
+        "open for {}, {}, {}",
         span(now.since_ms(case.opened)),
-        case.incidents.len(),
-        case.findings.len()
+        count(case.incidents.len(), "incident"),
+        count(case.findings.len(), "finding")
     );
     let _ = writeln!(out, "\nwho");
     for (role, people) in case.roles.iter().filter(|it| !it.1.is_empty()) {
@@ -95,6 +95,10 @@ fn line(it: &Moment) -> String {
 /// A foreign text on one line.
 fn plain(text: &str) -> String {
     text.chars().map(|it| if it.is_control() { ' ' } else { it }).take(400).collect()
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn span(ms: u64) -> String {
