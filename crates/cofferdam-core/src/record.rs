@@ -250,6 +250,20 @@ pub enum Record {
         /// What is wrong, for people; empty if nothing.
         because: Vec<String>,
     },
+    /// Something happened in a run of a playbook. It does not concern the engine.
+    Playbook {
+        /// The run.
+        run: B256,
+        /// The event, as `cofferdam-playbook` wrote it.
+        event: serde_json::Value,
+    },
+    /// Something happened in a case that people work on. It does not concern the engine.
+    Case {
+        /// The case.
+        case: B256,
+        /// The event, as `cofferdam-respond` wrote it.
+        event: serde_json::Value,
+    },
     /// The engine's whole state, so that a restart reads only what follows.
     Snapshot {
         /// Version of the state's format.

@@ -66,7 +66,10 @@ pub(crate) fn apply(
         Record::Readiness { action, because, .. } => {
             state.readiness.insert(action.clone(), because.clone());
         }
-        Record::Started { .. } | Record::Alerted { .. } => {}
+        Record::Started { .. }
+        | Record::Alerted { .. }
+        | Record::Playbook { .. }
+        | Record::Case { .. } => {}
         Record::Intended { .. }
         | Record::Approved { .. }
         | Record::Vetoed { .. }

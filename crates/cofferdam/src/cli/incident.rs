@@ -1,4 +1,4 @@
-//! `cofferdam incident list | show`: what the journal says happened, and why it was decided so.
+//! `cofferdam incident list | show | case`: what the journal says happened, and why it was decided so.
 
 use std::{collections::BTreeMap, fmt::Write, path::PathBuf, process::ExitCode};
 
@@ -8,6 +8,7 @@ use cofferdam_core::{
     incident::{Incident, IncidentState, Ledger},
     order::{Order, Outcome},
 };
+use cofferdam_respond::Cases;
 use serde::Serialize;
 
 use super::{CliError, Output, default_journal, journal};
@@ -25,6 +26,17 @@ pub enum IncidentCommand {
     Show {
         /// The first digits of its id; left out, the latest.
         id: Option<String>,
+        /// The journal.
+        #[arg(long, default_value_os_t = default_journal())]
+        journal: PathBuf,
+    },
+    /// The response to one incident: who commands, clocks, what is to be done, what happened.
+    Case {
+        /// The first digits of the incident's or the case's id; left out, the latest.
+        id: Option<String>,
+        /// Print everything that happened, by when it happened.
+        #[arg(long)]
+        timeline: bool,
         /// The journal.
         #[arg(long, default_value_os_t = default_journal())]
         journal: PathBuf,
@@ -65,7 +77,44 @@ pub(crate) async fn run(command: IncidentCommand, output: &Output) -> Result<Exi
             let story = stories.story(id.as_deref())?;
             output.result(&story, &story.render());
         }
+        IncidentCommand::Case { id, timeline, journal } => {
+            return case(id.as_deref(), timeline, &journal, output).await;
+        }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn case(
+    id: Option<&str>,
+    timeline: bool,
+    path: &PathBuf,
+    output: &Output,
+) -> Result<ExitCode, CliError> {
+    let journal = journal::open(path).await?;
+    let mut cases = Cases::default();
+    journal::for_each(&journal, |entry| cases.apply(entry.at, &entry.record)).await?;
+    let id = id.map(|it| it.trim_start_matches("0x").to_lowercase());
+    let starts = |hash: String| {
+        id.as_ref().is_none_or(|it| hash.trim_start_matches("0x").starts_with(it.as_str()))
+    };
+    let case = cases
+        .all()
+        .values()
+        .filter(|case| {
+            starts(case.id.to_string()) || case.incidents.iter().any(|it| starts(it.to_string()))
+        })
+        .max_by_key(|it| it.opened)
+        .ok_or_else(|| {
+            CliError::new("no such case").hint("`cofferdam incident list` shows incidents")
+        })?;
+    let now = crate::runtime::now();
+    let text = if timeline {
+        cofferdam_respond::timeline(case)
+    } else {
+        cofferdam_respond::hand_over(case, now)
+    };
+    let value = serde_json::json!({ "case": case, "clocks": cofferdam_respond::clocks(case, now) });
+    output.result(&value, &text);
     Ok(ExitCode::SUCCESS)
 }
 

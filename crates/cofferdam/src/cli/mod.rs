@@ -12,6 +12,7 @@ pub mod journal;
 mod learn;
 pub mod output;
 pub mod plan;
+pub mod playbook;
 mod readiness;
 mod replay;
 pub mod risk;
@@ -62,6 +63,9 @@ enum Command {
     /// Response plans: lay one, check it, explain it.
     #[command(subcommand)]
     Plan(plan::PlanCommand),
+    /// Playbooks (CACAO 2.0): check, show, run.
+    #[command(subcommand)]
+    Playbook(playbook::PlaybookCommand),
     /// Incidents in a journal, with the reasoning behind each decision.
     #[command(subcommand)]
     Incident(incident::IncidentCommand),
@@ -115,6 +119,7 @@ async fn run(command: Command, output: &Output) -> Result<ExitCode, CliError> {
         Command::Risk(it) => risk::run(it, output).await,
         Command::Drill(it) => drill::run(it, output).await,
         Command::Plan(it) => plan::run(it, output),
+        Command::Playbook(it) => playbook::run(it, output).await,
         Command::Incident(it) => incident::run(it, output).await,
         Command::Safe(it) => safe::run(*it, output).await,
         Command::Journal(it) => journal::run(it, output).await,

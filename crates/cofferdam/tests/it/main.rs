@@ -7,6 +7,7 @@ mod drills;
 mod faults;
 mod governance;
 mod learn;
+mod playbooks;
 mod replay;
 mod risk;
 mod safe;
