@@ -4,6 +4,7 @@
 //! configuration files.
 
 pub mod cli;
+pub mod corpus;
 pub mod drill;
 pub mod replay;
 mod risk;

@@ -1,6 +1,7 @@
 //! The command line. Results go to stdout (as JSON with `--json`), everything else to stderr; an
 //! error ends with `hint:` lines that say what to do.
 
+mod corpus;
 pub mod drill;
 pub mod error;
 mod faults;
@@ -41,6 +42,9 @@ enum Command {
     Run(run::RunArgs),
     /// Replay recorded exploits and ordinary blocks under one generic plan.
     Replay(replay::ReplayArgs),
+    /// The adversarial corpus: exploit classes and ordinary traffic, executed and judged.
+    #[command(subcommand)]
+    Corpus(corpus::CorpusCommand),
     /// Learn guards from recorded blocks: a fragment of a plan, in shadow, for review.
     Learn(learn::LearnArgs),
     /// Prove that every action of a plan would work now.
@@ -97,6 +101,7 @@ async fn run(command: Command, output: &Output) -> Result<ExitCode, CliError> {
     match command {
         Command::Run(it) => run::run(it, output).await,
         Command::Replay(it) => replay::run(&it, output),
+        Command::Corpus(it) => corpus::run(it, output),
         Command::Learn(it) => learn::run(&it, output),
         Command::Readiness(it) => readiness::run(it, output).await,
         Command::Risk(it) => risk::run(it, output).await,

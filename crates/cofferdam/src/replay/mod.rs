@@ -22,9 +22,10 @@ pub use history::history;
 pub use odd::odd;
 pub use variations::{Outcome, VariationLine, variations};
 pub use watcher::Orders;
+pub(crate) use watcher::World;
 
 /// Detectors that mean nothing without settings of their own.
-const CONFIGURED: &[&str] =
+pub(crate) const CONFIGURED: &[&str] =
     &["bridge", "defence-health", "expression", "governance", "learned-guard", "oracle-price"];
 
 /// Why a replay cannot be run.
@@ -39,7 +40,7 @@ pub struct ReplayError {
 }
 
 impl ReplayError {
-    fn new(
+    pub(crate) fn new(
         what: impl Into<String>,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {

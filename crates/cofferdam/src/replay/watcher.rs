@@ -3,6 +3,7 @@
 use cofferdam_core::{
     BlockEnv, Finding, Observation, Record,
     plan::{Autonomy, Plan},
+    ports::StateSource,
     read::{Answer, Reading, StateRead},
     snapshot::Snapshot,
 };
@@ -34,7 +35,7 @@ pub struct Orders {
 
 /// Where the questions are asked.
 #[derive(Clone, Copy)]
-pub(super) enum World<'a> {
+pub(crate) enum World<'a> {
     /// A chain under these fork rules.
     Chain(&'a Rules),
     /// A re-enactment, whose attacker is known to be new.
@@ -43,11 +44,11 @@ pub(super) enum World<'a> {
 
 impl World<'_> {
     /// Answers `reads` on `state` in the block of `block`.
-    pub(super) fn answer(
+    pub(crate) fn answer(
         self,
         reads: &[StateRead],
         block: &Observation,
-        state: &Snapshot,
+        state: &dyn StateSource,
     ) -> Result<Vec<Answer>, ReplayError> {
         let env = BlockEnv { base_fee: 0, ..block.env.clone() };
         let on = |rules| On { block: &block.block, env: &env, state, rules };
