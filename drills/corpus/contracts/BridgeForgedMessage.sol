@@ -96,7 +96,7 @@ contract BridgeForgedMessageScene is Scene {
     /// The guardian delivers what was sent to us from the other side; its account is the scene's.
     function errand(uint256 dice) external view override returns (address, address, uint256, bytes memory) {
         address to = address(uint160(dice));
-        return (address(this), address(bridge), 0, abi.encodeCall(GuardianBridge.attest, (to, _amount(dice, 50e18, 3_000e18), dice)));
+        return (address(this), address(bridge), 0, abi.encodeCall(GuardianBridge.attest, (to, _amount(dice, 50e18, 60_000e18), dice)));
     }
 }
 

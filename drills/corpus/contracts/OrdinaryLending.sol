@@ -79,6 +79,8 @@ contract OrdinaryLendingScene is Scene {
         liquidator = new FlashLiquidator(lender, pair, b);
         usd.mint(address(lender), 6_000_000e18);
         usd.mint(address(b), 10_000_000e18);
+        usd.mint(address(this), 1e9 * 1e18);
+        usd.approve(address(pair), type(uint256).max);
         _protect(address(lender));
     }
 
@@ -104,6 +106,11 @@ contract OrdinaryLendingScene is Scene {
 
     /// The price wanders between 0.94 and 1.06; whoever is under water is liquidated.
     function errand(uint256 dice) external view override returns (address, address, uint256, bytes memory) {
+        (uint112 r0, uint112 r1,) = pair.getReserves();
+        if (uint256(r0) * 100 > uint256(r1) * 101) {
+            // The market takes the coins up again.
+            return (address(this), address(pair), 0, abi.encodeCall(Pair.trade, (false, uint256(r0 - r1) / 2, address(this))));
+        }
         uint256 from = (dice >> 40) % 48;
         for (uint256 i; i < 48; i++) {
             address who = clients[(from + i) % 48];

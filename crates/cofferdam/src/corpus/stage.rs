@@ -33,6 +33,7 @@ const BLOCK_GAS: u64 = 400_000_000;
 pub(super) const TX_GAS: u64 = 12_000_000;
 
 sol! {
+    #[derive(Debug)]
     struct SceneAsset { address token; string symbol; uint8 decimals; uint256 price; }
     function accounts() external view returns (address[] memory);
     function assets() external view returns (SceneAsset[] memory);
@@ -46,6 +47,7 @@ sol! {
     function signed(uint8 v, bytes32 r, bytes32 s) external;
     function phases() external view returns (uint256);
     function atomic() external view returns (bool);
+    function own() external view returns (bool);
     function stake() external view returns (uint256);
     function loanAmount() external view returns (uint256);
 }

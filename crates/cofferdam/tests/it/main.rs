@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "a test may panic")]
 
 mod cli;
+mod corpus;
 mod drills;
 mod faults;
 mod governance;

@@ -19,7 +19,7 @@ use crate::{
         failed,
         stage::{
             self, Scene, Stage, TX_GAS, atomicCall, bystanderCall, config, endowCall,
-            loanAmountCall, phasesCall, preludeCall, stakeCall,
+            loanAmountCall, ownCall, phasesCall, preludeCall, stakeCall,
         },
         watch::Watch,
     },
@@ -84,7 +84,8 @@ impl<'a> Play<'a> {
         let loan = stage.view(scene.address, loanAmountCall {})?;
         let stake = stage.view(scene.address, stakeCall {})?;
         // Between phases lie other people's transactions: no loan lasts that long.
-        let borrows = !loan.is_zero() && phases == 1;
+        let own = stage.view(scene.address, ownCall {})?;
+        let borrows = !loan.is_zero() && phases == 1 && !own;
         if (variant == Variant::Flash && !borrows) || (variant == Variant::Split && atomic) {
             return Ok(None);
         }
