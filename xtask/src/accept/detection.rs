@@ -126,11 +126,9 @@ fn rivals(verdicts: &Value) -> Vec<Row> {
     let families = list(&verdicts["baselines"]);
     let rivals: Vec<&Value> =
         families.iter().filter(|it| share(&it["recall"][0]) >= RIVAL_RECALL_MIN).collect();
-    let most = rivals.iter().max_by(|a, b| {
-        share(&a["recall"][0]).total_cmp(&share(&b["recall"][0]))
-    });
-    let quietest =
-        rivals.iter().min_by(|a, b| share(&a["alarms"]).total_cmp(&share(&b["alarms"])));
+    let most =
+        rivals.iter().max_by(|a, b| share(&a["recall"][0]).total_cmp(&share(&b["recall"][0])));
+    let quietest = rivals.iter().min_by(|a, b| share(&a["alarms"]).total_cmp(&share(&b["alarms"])));
     let named = [("of highest recall", most), ("of fewest false alarms", quietest)];
     let row = |(what, it): (&str, Option<&&Value>)| {
         let Some(it) = it else {

@@ -78,7 +78,10 @@ impl Agents {
         let mut sent = Vec::with_capacity(turns.len());
         for (turn, answer) in turns.iter().zip(answers) {
             let Answer::Bytes(bytes) = answer else {
-                return Err(failed("a scene does not know what its users do", format!("{answer:?}")));
+                return Err(failed(
+                    "a scene does not know what its users do",
+                    format!("{answer:?}"),
+                ));
             };
             if let Some(tx) = act(turn, &bytes)? {
                 sent.push(stage.send(tx)?);

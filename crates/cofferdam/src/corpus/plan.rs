@@ -38,9 +38,8 @@ pub(super) fn plan(stage: &Stage) -> Result<Plan, ReplayError> {
         });
         let assets: Vec<_> = assets.collect();
         actions.push(pause(&scene.class, &accounts));
-        entities.push(
-            serde_json::json!({ "id": scene.class, "accounts": accounts, "assets": assets }),
-        );
+        entities
+            .push(serde_json::json!({ "id": scene.class, "accounts": accounts, "assets": assets }));
         let upgrades = stage.view(scene.address, upgradesCall {})?;
         let number = |it: alloy_primitives::U256| it.to::<u64>();
         for nth in (0..UPGRADES).filter(|_| upgrades.what != Address::ZERO) {

@@ -84,12 +84,8 @@ fn grid(attacks: &[AttackLine]) -> String {
     out.push_str(" harm of plain, found by\n");
     for lines in attacks.chunk_by(|a, b| a.class == b.class) {
         let Some(first) = lines.first() else { continue };
-        let _ = write!(
-            out,
-            "{:<28} {:<7}",
-            first.class,
-            if first.seen { "seen" } else { "unseen" }
-        );
+        let _ =
+            write!(out, "{:<28} {:<7}", first.class, if first.seen { "seen" } else { "unseen" });
         for it in lines {
             let word = match (it.outcome, it.ordered) {
                 (Outcome::Found, true) => "order",
@@ -114,7 +110,8 @@ fn ordinary(out: &mut String, it: &BenignResult) {
         it.transactions, it.reverted, it.training, it.blocks, it.head
     );
     for (detector, by) in &it.findings {
-        let by: Vec<String> = by.iter().map(|(severity, count)| format!("{count} {severity}")).collect();
+        let by: Vec<String> =
+            by.iter().map(|(severity, count)| format!("{count} {severity}")).collect();
         let _ = writeln!(out, "  {detector}: {}", by.join(", "));
     }
     for alarm in &it.alarms {
@@ -135,7 +132,8 @@ fn figures(out: &mut String, it: &Verdicts) {
         three("automatic order without the harm gate", rates);
     }
     let (some, every, of) = it.classes;
-    let _ = writeln!(out, "classes found in some variant {some}, in every variant {every}, of {of}");
+    let _ =
+        writeln!(out, "classes found in some variant {some}, in every variant {every}, of {of}");
     let _ = writeln!(out, "automatic orders for nothing: {}", it.orders.rate());
     if let Some(rate) = &it.orders_ungated {
         let _ = writeln!(out, "the same without the harm gate: {}", rate.rate());
@@ -144,7 +142,11 @@ fn figures(out: &mut String, it: &Verdicts) {
     if it.baselines.is_empty() {
         return;
     }
-    let _ = writeln!(out, "\n{:<18} {:<34} {:<34} false alarms", "baseline", "recall", "unseen classes");
+    let _ = writeln!(
+        out,
+        "\n{:<18} {:<34} {:<34} false alarms",
+        "baseline", "recall", "unseen classes"
+    );
     for it in &it.baselines {
         let _ = writeln!(
             out,

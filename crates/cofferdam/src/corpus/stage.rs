@@ -158,7 +158,8 @@ impl Stage {
         setup(enrolCall { users: self.users.clone() }.abi_encode())?;
         let digest = self.view(address, digestCall {})?;
         if digest != B256::ZERO {
-            let signature = signer.sign_hash_sync(&digest).map_err(|it| failed("a signature", it))?;
+            let signature =
+                signer.sign_hash_sync(&digest).map_err(|it| failed("a signature", it))?;
             let call = signedCall {
                 v: 27 + u8::from(signature.v()),
                 r: signature.r().into(),

@@ -180,8 +180,8 @@ impl AttackLine {
 
     /// The outcome of an attack that was played.
     fn judge(&mut self, plain: Usd) {
-        let enough = self.harm >= Usd::whole(HARM_MIN)
-            && self.harm.0.saturating_mul(HARM_PART) >= plain.0;
+        let enough =
+            self.harm >= Usd::whole(HARM_MIN) && self.harm.0.saturating_mul(HARM_PART) >= plain.0;
         if self.outcome == Outcome::Stops {
             return;
         }

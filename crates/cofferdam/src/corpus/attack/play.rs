@@ -289,7 +289,8 @@ impl<'a> Play<'a> {
         let ours = |it: &String| *it == format!("pause-{}", self.scene.class);
         line.ordered |= seen.orders.iter().any(ours);
         line.ungated |= seen.ungated.iter().any(ours);
-        for it in seen.findings.iter().filter(|it| it.entity == self.scene.class && !it.is_blind()) {
+        for it in seen.findings.iter().filter(|it| it.entity == self.scene.class && !it.is_blind())
+        {
             line.worst = line.worst.max(Some(it.severity));
             let critical = it.severity == Severity::Critical;
             if critical && line.found_at.is_none() {
@@ -312,8 +313,12 @@ impl<'a> Play<'a> {
 
     /// What `accounts` hold of the scene's assets, at plan prices.
     fn worth(&self, accounts: &[Address]) -> Result<Usd, ReplayError> {
-        let pairs: Vec<_> =
-            self.scene.assets.iter().flat_map(|it| accounts.iter().map(move |of| (it, *of))).collect();
+        let pairs: Vec<_> = self
+            .scene
+            .assets
+            .iter()
+            .flat_map(|it| accounts.iter().map(move |of| (it, *of)))
+            .collect();
         let read = |(asset, of): &(&stage::SceneAsset, Address)| match asset_id(asset.token) {
             cofferdam_core::plan::AssetId::Native => StateRead::Balance(*of),
             cofferdam_core::plan::AssetId::Token(to) => {
