@@ -85,19 +85,28 @@ contract OrdinaryDexScene is Scene {
             if (held > 0) return (address(pair), 0, abi.encodeCall(Pair.transfer, (address(pair), held / 3)));
         }
         if (kind == 1 && pair.balanceOf(address(pair)) > 0) return (address(pair), 0, abi.encodeCall(Pair.burn, (who)));
-        (uint112 r0, uint112 r1,) = pair.getReserves();
-        bool sell = dice % 100 < 75 ? r0 < r1 : r0 >= r1;
-        return (address(pair), 0, abi.encodeCall(Pair.trade, (sell, _amount(dice, 50e18, 30_000e18), who)));
+        return (address(pair), 0, _trade(pair, who, dice));
     }
 
-    function errand(uint256 dice) external view override returns (address, address, uint256, bytes memory) {
+    function _trade(Pair pair, address who, uint256 dice) private view returns (bytes memory) {
+        (uint112 r0, uint112 r1,) = pair.getReserves();
+        bool sell = dice % 100 < 75 ? r0 < r1 : r0 >= r1;
+        return abi.encodeCall(Pair.trade, (sell, _amount(dice, 50e18, 30_000e18), who));
+    }
+
+    /// How far the pools are apart, in hundredths of a per cent, and how much money evens them out.
+    function _gap() private view returns (uint256 gap, uint256 amount) {
         (uint112 a0, uint112 a1,) = one.getReserves();
         (uint112 b0, uint112 b1,) = two.getReserves();
         uint256 p = uint256(a1) * 1e18 / a0;
         uint256 q = uint256(b1) * 1e18 / b0;
-        uint256 gap = p > q ? (p - q) * 1e4 / q : (q - p) * 1e4 / p;
+        gap = p > q ? (p - q) * 1e4 / q : (q - p) * 1e4 / p;
+        amount = gap > 60 ? uint256(b1) * (gap - 60) / 8e4 : 0;
+    }
+
+    function errand(uint256 dice) external view override returns (address, address, uint256, bytes memory) {
+        (uint256 gap, uint256 amount) = _gap();
         if (gap < 120) return (address(0), address(0), 0, "");
-        uint256 amount = uint256(b1) * (gap - 60) / 8e4;
         return (address(0xa4b), address(arbitrageur), 0, abi.encodeCall(Arbitrageur.go, (amount, dice % 3)));
     }
 }

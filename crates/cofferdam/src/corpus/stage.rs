@@ -27,6 +27,8 @@ use crate::replay::ReplayError;
 pub(super) const BLOCK_SECONDS: u64 = 12;
 /// Users who have an account with every protocol.
 const USERS: u64 = 240;
+/// Strangers with bots, by the addresses that scenes name: the arbitrageur and the liquidator.
+const BOTS: [u64; 2] = [0xa4b, 0x11d];
 /// Gas of a block: its users' transactions always fit.
 const BLOCK_GAS: u64 = 400_000_000;
 /// Gas limit of a transaction.
@@ -111,8 +113,9 @@ impl Stage {
         let user =
             |it: u64| Address::from_word(keccak256([seed, it].map(u64::to_be_bytes).concat()));
         let users: Vec<Address> = (0..USERS).map(user).collect();
-        for it in &users {
-            chain.set_balance(*it, ether(1_000_000)).map_err(done)?;
+        let bot = |it: u64| Address::from_word(U256::from(it).into());
+        for it in users.iter().copied().chain(BOTS.map(bot)) {
+            chain.set_balance(it, ether(1_000_000)).map_err(done)?;
         }
         let mut stage = Self {
             chain,
