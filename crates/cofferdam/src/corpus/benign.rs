@@ -94,7 +94,7 @@ pub(super) fn run(
         }
         for flag in flags.into_iter().flatten() {
             for (bit, family) in FAMILIES.iter().enumerate() {
-                *out.baselines.entry(family).or_default() += u64::from(flag >> bit & 1);
+                *out.baselines.entry(*family).or_default() += u64::from(flag >> bit & 1);
             }
         }
         if out.blocks.is_multiple_of(PROGRESS_BLOCKS) {
