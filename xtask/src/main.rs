@@ -27,6 +27,8 @@ usage: cargo xtask <chore>
   accept loop                   run the acceptance lines of the closed loop and print the table
   accept load                   load a plan of a thousand detectors and print time and memory
   accept risk                   run the acceptance lines of decisions in money and print the table
+  accept detection [--quick]    run the adversarial corpus beside 3 million ordinary transactions and print the table
+  corpus [--quick]              the same as `accept detection`
   accept faults [--runs N]      break one thing after the other around the program and print the table
   bench ID [--json] [--quick]   measure beside the peers, in release, and judge against the bars
   mutate risk [K/N]             change the kernel and the decision line by line and expect a test to fail (shard K of N)
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         ["mutate", what] => mutate::run(what, None),
         ["mutate", what, shard] => mutate::run(what, Some(shard)),
         ["crosscheck", what] => crosscheck::run(what),
+        ["corpus", ref more @ ..] => accept::run("detection", more),
         ["accept", suite, ref more @ ..] => accept::run(suite, more),
         ["bench", id, ref flags @ ..] => bench::run(id, flags),
         _ => Err(vec![USAGE.to_owned()]),

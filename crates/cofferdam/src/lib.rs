@@ -5,6 +5,7 @@
 
 pub mod backtest;
 pub mod cli;
+pub mod corpus;
 pub mod drill;
 pub mod replay;
 mod risk;

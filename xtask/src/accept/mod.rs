@@ -2,6 +2,7 @@
 //! what it printed. One file per suite.
 
 mod closed_loop;
+mod detection;
 mod faults;
 mod load;
 mod risk;
@@ -28,12 +29,13 @@ pub(crate) struct Row {
 pub(crate) fn run(suite: &str, more: &[&str]) -> Outcome {
     let rows = match suite {
         "loop" => closed_loop::rows()?,
+        "detection" => detection::rows(more)?,
         "load" => load::rows()?,
         "risk" => risk::rows()?,
         "faults" => return faults::run(more),
         _ => {
             return Err(vec![format!(
-                "no acceptance suite is named `{suite}`: loop, load, risk, faults"
+                "no acceptance suite is named `{suite}`: loop, load, risk, detection, faults"
             )]);
         }
     };

@@ -4,6 +4,7 @@
 mod backtest;
 mod calibrate;
 mod card;
+mod corpus;
 pub mod drill;
 pub mod error;
 mod faults;
@@ -50,6 +51,9 @@ enum Command {
     Backtest(backtest::BacktestArgs),
     /// Choose the thresholds of a plan's actions from a back-test.
     Calibrate(calibrate::CalibrateArgs),
+    /// The adversarial corpus: exploit classes and ordinary traffic, executed and judged.
+    #[command(subcommand)]
+    Corpus(corpus::CorpusCommand),
     /// Learn guards from recorded blocks, or what evidence is worth from labelled scores, for review.
     Learn(learn::LearnArgs),
     /// Prove that every action of a plan would work now.
@@ -114,6 +118,7 @@ async fn run(command: Command, output: &Output) -> Result<ExitCode, CliError> {
         Command::Replay(it) => replay::run(&it, output),
         Command::Backtest(it) => backtest::run(&it, output),
         Command::Calibrate(it) => calibrate::run(&it, output),
+        Command::Corpus(it) => corpus::run(it, output),
         Command::Learn(it) => learn::run(&it, output),
         Command::Readiness(it) => readiness::run(it, output).await,
         Command::Risk(it) => risk::run(it, output).await,

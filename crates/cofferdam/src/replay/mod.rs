@@ -31,7 +31,7 @@ pub use watcher::Orders;
 pub(crate) use watcher::World;
 
 /// Detectors that mean nothing without settings of their own.
-const CONFIGURED: &[&str] =
+pub(crate) const CONFIGURED: &[&str] =
     &["bridge", "defence-health", "expression", "governance", "learned-guard", "oracle-price"];
 
 /// Why a replay cannot be run.

@@ -3,6 +3,7 @@
 use cofferdam_core::{
     BlockEnv, Finding, Observation, Record,
     plan::{Autonomy, Plan},
+    ports::StateSource,
     read::{Answer, Reading, StateRead},
     snapshot::Snapshot,
 };
@@ -47,7 +48,7 @@ impl World<'_> {
         self,
         reads: &[StateRead],
         block: &Observation,
-        state: &Snapshot,
+        state: &dyn StateSource,
     ) -> Result<Vec<Answer>, ReplayError> {
         let env = BlockEnv { base_fee: 0, ..block.env.clone() };
         let on = |rules| On { block: &block.block, env: &env, state, rules };

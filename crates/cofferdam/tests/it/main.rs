@@ -3,6 +3,7 @@
 
 mod backtest;
 mod cli;
+mod corpus;
 mod drills;
 mod faults;
 mod governance;
