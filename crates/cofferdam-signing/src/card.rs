@@ -152,13 +152,13 @@ impl Card {
             return "UNKNOWN".into();
         };
         let effects = evidence.simulations.iter().flat_map(|it| &it.effects);
-        let changed = effects.filter_map(|it| match it {
+        let mut changed = effects.filter_map(|it| match it {
             Effect::SafeStorage { slot, after, .. } if Effect::slot_name(*slot) == "threshold" => {
                 Some(alloy_primitives::U256::from_be_bytes(after.0).to_string())
             }
             _ => None,
         });
-        changed.last().unwrap_or_else(|| evidence.state.threshold.to_string())
+        changed.next_back().unwrap_or_else(|| evidence.state.threshold.to_string())
     }
 
     fn hash_text(&self, out: &mut String) {

@@ -146,7 +146,7 @@ fn elementary(word: &str) -> Option<Type> {
     let bits = |text: &str| {
         let bits: usize = if text.is_empty() { 256 } else { text.parse().ok()? };
         let plain = text.is_empty() || bits.to_string() == text;
-        (plain && bits % 8 == 0 && (8..=256).contains(&bits)).then_some(bits)
+        (plain && bits.is_multiple_of(8) && (8..=256).contains(&bits)).then_some(bits)
     };
     match word {
         "address" => Some(Type::Address),

@@ -81,7 +81,7 @@ fn identity(case: &Case<'_>, evidence: &Evidence, flags: &mut Flags) {
         None => flags.refuse("hash-missing", "the Safe did not say which hash it computes"),
     }
     let singleton = evidence.state.singleton;
-    let known = known::SINGLETONS.iter().any(|it| *it == (singleton, proposal.version));
+    let known = known::SINGLETONS.contains(&(singleton, proposal.version));
     let singletons = case.policy.map(|it| it.singletons.as_slice()).unwrap_or_default();
     let pinned = singletons
         .iter()
