@@ -184,6 +184,7 @@ fn code_of(tx: &Tx, contract: Address) -> Option<B256> {
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test may panic")]
 mod tests {
     use alloy_primitives::{Bytes, U256};
     use cofferdam_core::{
