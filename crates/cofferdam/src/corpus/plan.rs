@@ -27,7 +27,7 @@ pub(super) fn plan(stage: &Stage) -> Result<Plan, ReplayError> {
     let (mut calendar, mut governors) = (Vec::new(), Vec::new());
     for scene in &stage.scenes {
         let accounts: Vec<String> = scene.accounts.iter().map(caip).collect();
-        let assets: Vec<_> = scene.assets.iter().map(|it| {
+        let assets = scene.assets.iter().map(|it| {
             let token = match it.token {
                 Address::ZERO => "native".to_owned(),
                 token => format!("{token:#x}"),

@@ -17,7 +17,8 @@ use cofferdam_core::{
 };
 use cofferdam_drill::keys;
 use cofferdam_sim::{
-    LocalChain, LocalConfig, On, Rules, SpecId, Unsigned, World, answer_reads, local::BaseFee,
+    LocalChain, LocalConfig, On, Rules, SpecId, Unsigned, answer_reads,
+    local::{BaseFee, World},
 };
 
 use super::{artifacts::artifacts, failed};

@@ -9,7 +9,7 @@ use cofferdam_core::{
     read::{Reading, StateRead},
 };
 use cofferdam_engine::{Effect, Engine, Input, Limits};
-use cofferdam_sim::{Rules, World};
+use cofferdam_sim::{Rules, local::World};
 
 use super::failed;
 use crate::replay::{ReplayError, World as Asked};

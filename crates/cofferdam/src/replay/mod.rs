@@ -17,14 +17,14 @@ use cofferdam_core::{Finding, Severity, Tx, plan::Plan, snapshot::Snapshot};
 use cofferdam_detect::DETECTORS;
 use serde::Serialize;
 
-pub use benign::{BlockLine, benign};
 pub(crate) use benign::most_active;
+pub use benign::{BlockLine, benign};
 pub use exploits::{CaseLine, exploits};
 pub(crate) use exploits::{Ground, cases, stage_case};
 pub use history::history;
 pub use odd::odd;
-pub use scores::scores;
 pub(crate) use odd::{busiest, transfers};
+pub use scores::scores;
 pub use variations::{Outcome, VariationLine, variations};
 pub(crate) use variations::{names as variation_names, stage as stage_variation};
 pub use watcher::Orders;
