@@ -95,8 +95,8 @@ impl Known {
                 let answer = |it: &StateRead| known.get(it).cloned().unwrap_or_else(none);
                 return Ok(reads.iter().map(|it| (it.clone(), answer(it))).collect());
             }
-            Self::Chain { before, after, rules } => (World::Chain(rules), before, after),
-            Self::Act { before, after, act } => (World::Act(act), before, after),
+            Self::Chain { before, after, rules } => (World::Chain(rules), &**before, &**after),
+            Self::Act { before, after, act } => (World::Act(act), &**before, &**after),
         };
         let mut out = Asked::new();
         for part in reads.chunks(READS_AT_ONCE) {
