@@ -178,7 +178,7 @@ mod tests {
         expect![[r#"
             --- a/plan.toml
             +++ b/plan.toml
-            @@ -2,12 +2,13 @@
+            @@ -2,6 +2,7 @@
              
              [[actions]]
              id = "pause-a" # first
@@ -186,7 +186,7 @@ mod tests {
              rung = "pause-market"
              
              [actions.cost]
-             fixed = "1 usd"
+            @@ -9,5 +10,5 @@
              
              [[actions]]
              id = "pause-b"

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::BacktestError;
 
 /// Labels that are read from one file at most.
-pub const LABELS_MAX: usize = 1_000_000;
+const LABELS_MAX: usize = 1_000_000;
 /// Longest name of an incident, class or split, in characters.
 const NAME_CHARS_MAX: usize = 120;
 

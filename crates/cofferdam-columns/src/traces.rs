@@ -17,10 +17,13 @@ use crate::{
     cells::{Cells, Column},
 };
 
-/// The frames of a slice, by transaction; each with its trace address.
+/// A frame with its trace address.
+type Placed = (Vec<u32>, Frame);
+
+/// The frames of a slice, by transaction.
 #[derive(Default)]
 pub(crate) struct Frames {
-    of: BTreeMap<(u64, u32), Vec<(Vec<u32>, Frame)>>,
+    of: BTreeMap<(u64, u32), Vec<Placed>>,
 }
 
 struct Columns<'a> {
@@ -91,7 +94,7 @@ impl<'a> Columns<'a> {
         })
     }
 
-    fn frame(&self, row: usize) -> Result<Option<(Vec<u32>, Frame)>, ColumnError> {
+    fn frame(&self, row: usize) -> Result<Option<Placed>, ColumnError> {
         let kind = self.kind.text(row)?.unwrap_or_default();
         let call = self.call.text(row)?.unwrap_or_default();
         let address = |it: &Column<'_>| -> Result<Address, ColumnError> {
