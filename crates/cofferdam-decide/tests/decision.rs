@@ -124,7 +124,7 @@ fn a_critical_loss_pauses_the_market_and_not_the_protocol() {
     expect![[r#"
         decision at 1970-01-01T00:01:24.500Z
           prior per block                 0.0000016 % [0.0000005 % … 0.0000048 %] plan: decision.prior-ppb, 3 times less or more
-          evidence: value                 +20.000 nat                      findings of drain, capped at +20.000 nat
+          evidence: value                 +20.000 nat                      findings of drain, expert judgement, capped at +20.000 nat
           stage: preparation              0.0000008 % [0.0000007 % … 0.0000009 %] suspicion before a loss
           stage: in progress              49.60 % [39.65 % … 53.69 %]      harm, less what took all at once
           stage: drained                  38.97 % [31.15 % … 42.18 %]      atomic share of the first loss, and quiet since
@@ -262,8 +262,8 @@ fn the_ledger_shows_every_term_with_its_unit_source_and_interval() {
     expect![[r#"
         decision at 1970-01-01T00:01:24.500Z
           prior per block                 0.0000016 % [0.0000005 % … 0.0000048 %] plan: decision.prior-ppb, 3 times less or more
-          evidence: funding               +4.000 nat                       findings of funding, capped at +20.000 nat
-          evidence: value                 +14.000 nat                      findings of value, capped at +20.000 nat
+          evidence: funding               +4.000 nat                       findings of funding, expert judgement, capped at +20.000 nat
+          evidence: value                 +14.000 nat                      findings of value, expert judgement, capped at +20.000 nat
           attackers                       2                                unrelated accounts; the strongest evidence against one of them counts
           stage: preparation              0.0000406 % [0.0000266 % … 0.0000484 %] suspicion before a loss
           stage: in progress              73.82 % [48.30 % … 87.89 %]      harm, less what took all at once
@@ -370,7 +370,11 @@ fn what_may_act_without_a_person_is_what_the_counts_prove() {
         .filter(|it| it.contains("evidence") || it.contains("proved"))
         .map(|it| it.trim().to_owned())
         .collect();
-    expect![[r#""#]].assert_eq(&lines.join("\n"));
+    expect![[r#"
+        evidence: value                 +18.000 nat [+8.000 nat … +19.000 nat] findings of value, by counts, capped at +20.000 nat
+        posterior, proved               0.0026723 %                      by the lower bounds of the evidence card: what may act without a person
+        limit is only proposed: the counts behind its evidence prove a posterior of 0.0026723 % only
+        pause-pool is only proposed: the counts behind its evidence prove a posterior of 0.0026723 % only"#]].assert_eq(&lines.join("\n"));
 }
 
 #[test]
