@@ -16,7 +16,7 @@ use axum::{
 };
 use cofferdam_core::{Record, Timestamp, ports::Journal, secret::Secret};
 use cofferdam_playbook::{
-    Allowance, Answer, Context, Effect, Entry, Input, Limits, Playbook, Run, RunId, RunRecord,
+    Allowance, Answer, Context, Effect, Entry, Input, Limits, Playbook, Run, RunId,
     fin::{self, FinError, FinEvent, FinResult, Fins, LONG_POLL_S, Pinged, Polled, Register},
     run::{Outcome, Refusal, Stepped, Work},
     show,
