@@ -264,10 +264,10 @@ pub fn outcome_text(outcome: &Outcome) -> String {
 fn span(ms: u64) -> String {
     match ms {
         0 => "0 s".into(),
-        it if it % 86_400_000 == 0 => format!("{} d", it / 86_400_000),
-        it if it % 3_600_000 == 0 => format!("{} h", it / 3_600_000),
-        it if it % 60_000 == 0 => format!("{} min", it / 60_000),
-        it if it % 1_000 == 0 => format!("{} s", it / 1_000),
+        it if it.is_multiple_of(86_400_000) => format!("{} d", it / 86_400_000),
+        it if it.is_multiple_of(3_600_000) => format!("{} h", it / 3_600_000),
+        it if it.is_multiple_of(60_000) => format!("{} min", it / 60_000),
+        it if it.is_multiple_of(1_000) => format!("{} s", it / 1_000),
         it => format!("{it} ms"),
     }
 }

@@ -167,10 +167,8 @@ fn references(desk: &Desk, document: &Node, playbook: &Playbook) {
     {
         dangling(&["markings"], format!("there is no data marking `{it}`"));
     }
-    for key in ["playbook_extensions"] {
-        if let Some(entries) = document.get(key) {
-            extensions(desk, playbook, entries);
-        }
+    if let Some(entries) = document.get("playbook_extensions") {
+        extensions(desk, playbook, entries);
     }
     for (key, parties) in
         [("agent_definitions", &playbook.agents), ("target_definitions", &playbook.targets)]

@@ -107,9 +107,7 @@ fn playbook(desk: &Desk, document: &Node) -> Option<Playbook> {
     for it in fields.items("external_references", 1) {
         parts::reference(desk, it);
     }
-    for key in ["industry_sectors"] {
-        fields.plain_texts(key, 1);
-    }
+    fields.plain_texts("industry_sectors", 1);
     for key in ["derived_from", "related_to"] {
         fields.ids(key, 1);
     }

@@ -106,6 +106,7 @@ impl Answer {
 
 /// What the shell is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a step gives few, and they do not live long")]
 pub enum Effect {
     /// Have a job done. Its id is the idempotency key.
     Do {

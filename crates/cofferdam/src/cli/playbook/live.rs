@@ -16,7 +16,7 @@ use axum::{
 };
 use cofferdam_core::{Record, Timestamp, ports::Journal, secret::Secret};
 use cofferdam_playbook::{
-    Allowance, Answer, Context, Effect, Entry, Input, Limits, Playbook, Run, RunId, RunRecord,
+    Allowance, Answer, Context, Effect, Entry, Input, Limits, Playbook, Run, RunId,
     fin::{self, FinError, FinEvent, FinResult, Fins, LONG_POLL_S, Pinged, Polled, Register},
     run::{Outcome, Refusal, Stepped, Work},
     show,
@@ -107,7 +107,8 @@ async fn begin(
     let (mut entries, mut fins, mut unread) = (Vec::new(), Fins::default(), None);
     journal::for_each(journal, |it| {
         let Record::Playbook { event, .. } = &it.record else { return };
-        if event.get("worker").is_some() {
+        // Events of the run have an `event`; a `worker` some of them have as well.
+        if event.get("event").is_none() {
             match serde_json::from_value::<FinEvent>(event.clone()) {
                 Ok(event) => fins.apply(it.at, &event),
                 Err(error) => unread = Some((it.seq, error)),
