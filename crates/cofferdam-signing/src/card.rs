@@ -290,6 +290,9 @@ fn effect_text(effect: &Effect) -> String {
         Effect::Allowance { token, spender } => format!("allowance of {token} for {spender}"),
         Effect::Outflow { token, to, amount } if token.is_zero() => format!("{amount} wei to {to}"),
         Effect::Outflow { token, to, amount } => format!("{amount} of {token} to {to}"),
-        Effect::Storage { contract, slots } => format!("{slots} slots of {contract}"),
+        Effect::Storage { contract, slots } => {
+            let unit = if *slots == 1 { "slot" } else { "slots" };
+            format!("{slots} {unit} of {contract}")
+        }
     }
 }

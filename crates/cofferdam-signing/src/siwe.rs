@@ -82,6 +82,14 @@ pub enum SiweError {
 
 const ASKS: &str = " wants you to sign in with your Ethereum account:";
 
+/// Scheme, if there is one, and domain.
+fn origin(text: &str) -> (Option<String>, String) {
+    match text.split_once("://") {
+        Some((scheme, domain)) => (Some(scheme.to_owned()), domain.to_owned()),
+        None => (None, text.to_owned()),
+    }
+}
+
 impl Message {
     /// Reads a message.
     ///
@@ -94,11 +102,7 @@ impl Message {
         }
         let mut lines = text.split('\n').peekable();
         let first = lines.next().and_then(|it| it.strip_suffix(ASKS));
-        let first = first.ok_or(bad("its first line is another one"))?;
-        let (scheme, domain) = match first.split_once("://") {
-            Some((scheme, domain)) => (Some(scheme.to_owned()), domain),
-            None => (None, first),
-        };
+        let (scheme, domain) = origin(first.ok_or(bad("its first line is another one"))?);
         let address = lines.next().unwrap_or_default();
         let address = Address::parse_checksummed(address, None)
             .map_err(|_| bad("its account has no right checksum"))?;
@@ -142,7 +146,7 @@ impl Message {
         };
         let message = Self {
             scheme,
-            domain: domain.to_owned(),
+            domain,
             address,
             statement,
             uri,

@@ -1,7 +1,8 @@
 //! What a proposed transaction would do, executed here on the node's state with the approvals of the owners supposed.
 //!
 //! **Invariant:** nothing of the Safe is changed for the simulation but its owners' approvals of this very hash and, for
-//! a rung of a ladder, the nonce. Threshold, guard and modules act as they would.
+//! a rung of a ladder, the nonce. Threshold, guard and modules act as they would. Of everything else only the purse of
+//! whoever executes is changed, so that the fee can be paid.
 
 use std::time::Duration;
 
@@ -23,6 +24,10 @@ use super::{Head, Node};
 
 /// Gas of the simulated transaction.
 const GAS: u64 = 15_000_000;
+/// Somebody who is no owner, and executes all the same.
+const STRANGER: Address = Address::repeat_byte(0x57);
+/// Wei that whoever executes has besides.
+const PURSE: u128 = 1_000_000_000_000_000_000_000;
 /// Slot of `approvedHashes`.
 const SLOT_APPROVED: u64 = 8;
 /// Time limit of one state request.
@@ -72,11 +77,10 @@ fn all(source: &Supposed, head: &Head, proposal: &Proposal, threshold: U256) -> 
         ..env.clone()
     };
     let executor = owners.first().copied().unwrap_or_default();
-    let stranger = Address::repeat_byte(0x57);
     [
         ("next block", block, env.clone(), executor),
         ("in an hour", later, env, executor),
-        ("other builder, fee, sender", block, other, stranger),
+        ("other builder, fee, sender", block, other, STRANGER),
     ]
     .into_iter()
     .map(|(context, block, env, from)| {
@@ -178,7 +182,14 @@ struct Supposed {
 
 impl StateSource for Supposed {
     fn account(&self, address: Address) -> Result<Option<AccountState>, StateError> {
-        self.state.account(address)
+        let account = self.state.account(address)?;
+        let executes = address == STRANGER || self.owners.iter().min() == Some(&address);
+        if !executes {
+            return Ok(account);
+        }
+        let mut account = account.unwrap_or_default();
+        account.balance = account.balance.saturating_add(U256::from(PURSE));
+        Ok(Some(account))
     }
 
     fn storage(&self, address: Address, slot: U256) -> Result<U256, StateError> {

@@ -176,8 +176,15 @@ effect = {{ read = "paused()", result = "{yes}" }}
 
     async fn transact(&self, tx: Json) -> Json {
         let hash = self.anvil.ask("eth_sendTransaction", json!([tx])).await.expect("it is taken");
-        let receipt = self.anvil.ask("eth_getTransactionReceipt", json!([hash])).await;
-        let receipt = receipt.expect("a receipt");
+        // The block is made after the answer.
+        let receipt = loop {
+            let receipt = self.anvil.ask("eth_getTransactionReceipt", json!([hash])).await;
+            let receipt = receipt.expect("an answer");
+            if !receipt.is_null() {
+                break receipt;
+            }
+            tokio::task::yield_now().await;
+        };
         assert_eq!(receipt["status"], "0x1", "{tx}");
         receipt
     }
