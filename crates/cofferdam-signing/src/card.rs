@@ -14,6 +14,7 @@ use crate::{
     clear::{Clear, Shown},
     evidence::{Effect, Evidence, Outcome},
     flag::{Flag, Weight},
+    known::SINGLETONS,
     lint::Case,
     proposal::Proposal,
     text::{grouped, plain, spoken},
@@ -56,6 +57,10 @@ impl Card {
             let all = state.owners.iter().chain(&state.modules).chain(&parts);
             let named = all.filter_map(|it| policy.name(*it).map(|name| (*it, plain(name))));
             names.extend(named);
+            let release = SINGLETONS.iter().find(|it| it.0 == state.singleton);
+            if let Some((address, version)) = release {
+                names.entry(*address).or_insert_with(|| format!("Safe {version}"));
+            }
         }
         Self {
             accepted: flags.iter().all(|it| it.weight != Weight::Refuse),

@@ -3,7 +3,7 @@
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, address, hex, keccak256};
 use cofferdam_core::ChainId;
 use cofferdam_signing::{
-    Case, Operation, Proposal, SafeTx, SafeVersion,
+    Card, Case, Operation, Proposal, SafeTx, SafeVersion,
     abi::Value,
     evidence::{Change, Effect, History, Outcome, SLOT_GUARD},
     exec::call,
@@ -68,6 +68,7 @@ fn the_bybit_pattern_is_refused() {
     };
     let found = case.flags(&case.calls());
     assert!(refusals(&found).contains(&"delegatecall"), "{found:?}");
+    assert!(!Card::of(&case).accepted, "the card refuses it, too");
 }
 
 #[test]
@@ -103,6 +104,7 @@ fn the_drift_pattern_is_refused() {
         assert!(refused.contains(&code), "{code} is missing in {refused:?}");
     }
     assert!(found.iter().any(|it| it.code == "recent-change"));
+    assert!(!Card::of(&case).accepted, "the card refuses it, too");
 }
 
 #[test]
