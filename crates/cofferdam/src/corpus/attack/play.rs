@@ -99,9 +99,10 @@ impl<'a> Play<'a> {
         };
         let head = stage.chain.head();
         let chain = LocalChain::new(config(Some((stage.chain.state(), head.number, head.time))));
-        let rich = U256::from(10u64).pow(U256::from(22));
+        // What goes along, and a hundred ether for gas: an attacker who is rich beforehand hides what he takes.
+        let purse = stake + U256::from(10u64).pow(U256::from(20));
         let done = |it| failed("the attacker has no money", it);
-        chain.set_balance(scene.thief.address(), rich).map_err(done)?;
+        chain.set_balance(scene.thief.address(), purse).map_err(done)?;
         Ok(Some(Self {
             scene,
             users: &stage.users,
