@@ -10,9 +10,9 @@ const OPTIONS: &str = "10000";
 const TRANSACTIONS: &str = "1000";
 
 pub(crate) fn run(what: &str) -> Outcome {
-    let (package, count, needs) = match what {
-        "risk" => ("cofferdam-risk", OPTIONS, "QuantLib==1.44 vollib==1.0.11"),
-        "safe" => ("cofferdam-signing", TRANSACTIONS, "safe-eth-py==7.27.0"),
+    let (package, example, count, needs) = match what {
+        "risk" => ("cofferdam-risk", "crosscheck", OPTIONS, "QuantLib==1.44 vollib==1.0.11"),
+        "safe" => ("cofferdam-signing", "crosscheck_safe", TRANSACTIONS, "safe-eth-py==7.27.0"),
         _ => {
             let text = format!("there is nothing to cross-check in `{what}`: try `risk` or `safe`");
             return Err(vec![text]);
@@ -21,14 +21,14 @@ pub(crate) fn run(what: &str) -> Outcome {
     let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let mut ours = Command::new(env!("CARGO"))
         .args(["run", "--quiet", "--release", "--package", package])
-        .args(["--example", "crosscheck", "--", count])
+        .args(["--example", example, "--", count])
         .current_dir(root())
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|it| fail("cargo run", it))?;
     let Some(lines) = ours.stdout.take() else { return Err(fail("cargo run", "no output")) };
     let theirs = Command::new(&python)
-        .arg(root().join(format!("crates/{package}/examples/crosscheck.py")))
+        .arg(root().join(format!("crates/{package}/examples/{example}.py")))
         .stdin(lines)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -1,4 +1,4 @@
-"""Compares the lines of the example `crosscheck` (standard input) with safe-eth-py and prints what was compared.
+"""Compares the lines of the example `crosscheck_safe` (standard input) with safe-eth-py and prints what was compared.
 
 Needs:  pip install safe-eth-py==7.27.0
 """
