@@ -39,7 +39,7 @@ pub(crate) enum SafeCommand {
     Collect(sign::CollectArgs),
     /// The Safe's state, and how far each proposal is.
     Status(status::StatusArgs),
-    /// Shows the card, executes, and verifies the effect.
+    /// Judges the card again, executes, and verifies the effect.
     Exec(exec::ExecArgs),
     /// The same transaction signed in advance for several nonces.
     #[command(subcommand)]
