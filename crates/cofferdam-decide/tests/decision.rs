@@ -332,24 +332,14 @@ fn accounts_that_one_account_funded_are_one_attacker() {
     assert_eq!(term.source, "1 of them joined by who created or funded them");
 }
 
-/// A card by which a `value` finding of `outflow` is worth 14 nats, and proved to be worth `low`.
+/// A card by which a `value` finding of `outflow` is worth 18 nats, and proved to be worth `low`.
 fn card(low: i32) -> EvidenceCard {
-    EvidenceCard {
-        basis: card::Basis::Measured,
-        tables: vec![card::ScoreTable {
-            detector: "outflow".into(),
-            weight: "100 %".parse().expect("a share"),
-            bins: vec![card::ScoreBin {
-                from: 19_000,
-                attacks: 20,
-                clean: 0,
-                llr: 18_000,
-                low,
-                high: 19_000,
-            }],
-        }],
-        ..EvidenceCard::expert()
-    }
+    let (from, attacks, clean, llr, high) = (19_000, 20, 0, 18_000, 19_000);
+    let bins = vec![card::ScoreBin { from, attacks, clean, llr, low, high }];
+    let weight = "100 %".parse().expect("a share");
+    let table = card::ScoreTable { detector: "outflow".into(), weight, bins };
+    let basis = card::Basis::Measured;
+    EvidenceCard { basis, tables: vec![table], ..EvidenceCard::expert() }
 }
 
 #[test]

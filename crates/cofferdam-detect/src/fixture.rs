@@ -245,8 +245,7 @@ fn happen(tx: &mut Tx, words: &[&str], line: &str) {
             tx.facts.push(Fact::StorageChanged { address, slot, before, after });
         }
         ["stale", account, slot, "outer", outer, "inner", inner] => {
-            let index = |it: &str| it.parse().expect("the index of a frame");
-            let (outer, inner) = (index(outer), index(inner));
+            let [outer, inner] = [outer, inner].map(|it| it.parse().expect("the index of a frame"));
             let (address, slot) = (address(account), number(slot));
             tx.stale_writes.push(StaleWrite { address, slot, outer, inner });
         }

@@ -71,6 +71,11 @@ pub fn fit(scores: &str, options: &CardOptions) -> Result<Fitted, FitError> {
     let (earlier, later) = split(&all, options.holdout_ppm);
     let mut notes = Vec::new();
     let windows = counted(earlier);
+    for (name, got) in [("attack windows", windows.attacks), ("clean windows", windows.clean)] {
+        if got == 0 {
+            return Err(RiskError::TooFew { name, got: 0, want: 1 }.into());
+        }
+    }
     notes.push(format!(
         "{} attacks and {} clean windows fitted, {} later attacks kept back",
         windows.attacks,
