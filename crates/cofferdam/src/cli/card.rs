@@ -44,8 +44,8 @@ pub(crate) struct LlrArgs {
     #[arg(long = "known-failure")]
     known_failures: Vec<String>,
     /// Version of the card.
-    #[arg(long, default_value = "1")]
-    version: String,
+    #[arg(long = "card-version", default_value = "1")]
+    card_version: String,
     /// Day after which it is no longer used, `YYYY-MM-DD`.
     #[arg(long)]
     expires: String,
@@ -70,7 +70,7 @@ pub(crate) fn llr(args: &LlrArgs, output: &Output) -> Result<ExitCode, CliError>
     let text = read(&args.scores, SCORES_BYTES_MAX)?;
     let decision = Decision::default();
     let options = CardOptions {
-        version: args.version.clone(),
+        version: args.card_version.clone(),
         purpose: args.purpose.clone(),
         data: args.sources.clone(),
         label_policy: args.label_policy.clone(),

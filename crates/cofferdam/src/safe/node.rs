@@ -89,6 +89,7 @@ impl Node {
         if !matches!(parsed.scheme(), "http" | "https") {
             return Err(NodeError::Url);
         }
+        cofferdam_observe::install_tls_provider();
         let host = parsed.host_str().ok_or(NodeError::Url)?;
         let label = parsed.port().map_or(host.to_owned(), |port| format!("{host}:{port}"));
         Ok(Self { client: RpcClient::new_http(parsed), label, url: url.to_owned() })

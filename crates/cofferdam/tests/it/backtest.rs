@@ -194,13 +194,21 @@ fn a_threshold_is_proposed_as_a_change_that_the_plan_takes() {
     let (plan, data) = lay(folder.path());
     let out = folder.path().join("out");
     run(backtest(&plan, &data, &out, &[]));
+    // What the plan implies lies in the flat region and would stay; this is far too late.
+    let file = plan.join("plan.toml");
+    let text = std::fs::read_to_string(&file).expect("a plan");
+    let id = "id = \"pause-vault\"\n";
+    assert!(text.contains(id), "{text}");
+    let late = text.replace(id, &format!("{id}threshold-ppb = 900000000\n"));
+    std::fs::write(&file, late).expect("a plan");
     let calibrate = |more: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cofferdam"));
         command.arg("calibrate").arg("--plan").arg(&plan).arg("--results").arg(&out).args(more);
         run(command)
     };
     // One attack is no ground for a change unless a person says so.
-    assert!(calibrate(&[]).contains("1 attacks are too few"));
+    let text = calibrate(&[]);
+    assert!(text.contains("1 attacks are too few"), "{text}");
     let diff = folder.path().join("change.diff");
     let text = calibrate(&["--few-will-do", "--diff", &diff.display().to_string()]);
     assert!(text.contains("pause-vault"), "{text}");
