@@ -23,7 +23,7 @@ pub fn verdicts(attacks: &[AttackLine], benign: &BenignResult) -> Verdicts {
         [of(&|_| true), of(&|it| it.seen), of(&|it| !it.seen)]
     };
     let family = |name: &&'static str| Family {
-        name: *name,
+        name,
         recall: three(&|it| it.baselines.contains(name)),
         alarms: Rate::new(benign.baselines.get(name).copied().unwrap_or(0), benign.transactions),
     };

@@ -33,6 +33,7 @@ pub(super) fn split() -> Result<Split, ReplayError> {
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test may panic")]
 mod tests {
     #[test]
     fn every_class_stands_on_one_side_and_a_third_is_unseen() {

@@ -96,7 +96,7 @@ pub(crate) fn plan(
     serde_json::from_value(json).map_err(|it| ReplayError::new("the generic plan is wrong", it))
 }
 
-/// An automatic pause of one entity. It costs a dollar, so that what holds it back is the gate alone.
+/// An automatic pause of one entity, an hour at most. It costs a dollar, so that what holds it back is the gate alone.
 fn pause(entity: &serde_json::Value) -> serde_json::Value {
     let (id, target) = (&entity["id"], &entity["accounts"][0]);
     serde_json::json!({
@@ -105,7 +105,7 @@ fn pause(entity: &serde_json::Value) -> serde_json::Value {
         "contains": [id],
         "call": { "via": "direct", "target": target, "function": "pause", "relayer": "relayer" },
         "autonomy": { "level": "act" },
-        "cost": { "fixed": "1 usd" },
+        "cost": { "fixed": "1 usd", "duration": "1h" },
     })
 }
 

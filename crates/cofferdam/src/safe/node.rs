@@ -185,6 +185,7 @@ impl Node {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::Node;
 

@@ -233,6 +233,7 @@ fn a_worker_keeps_its_job_through_our_death() {
 
 /// The client that others write workers with. Its path stands in `SOARCA_FIN`.
 #[test]
+#[expect(clippy::print_stdout, reason = "a skipped test must say so")]
 fn the_foreign_client_is_driven_to_the_end() {
     let Ok(client) = std::env::var("SOARCA_FIN") else {
         println!("skipped: SOARCA_FIN names no soarca-fin (PyPI, Python 3.12)");

@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub(crate) enum LadderCommand {
     /// Writes a proposal for each of several nonces; owners sign each.
-    Plan(PlanArgs),
+    Plan(Box<PlanArgs>),
     /// How each rung stands. Fails if none works at the Safe's present nonce.
     Status(RungArgs),
     /// A command for each signed rung that executes it without this program.
@@ -53,7 +53,7 @@ pub(crate) struct RungArgs {
 
 pub(super) async fn run(command: LadderCommand, output: &Output) -> Result<ExitCode, CliError> {
     match command {
-        LadderCommand::Plan(it) => planned(it, output).await,
+        LadderCommand::Plan(it) => planned(*it, output).await,
         LadderCommand::Status(it) => status(it, output).await,
         LadderCommand::Fallback(it) => printed(it, output).await,
     }
