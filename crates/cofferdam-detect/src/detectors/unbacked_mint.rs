@@ -2,10 +2,9 @@
 
 use alloy_primitives::{Address, U256};
 use cofferdam_core::{
-    AccountId, Class, Fact, Finding, Severity, Tx, Usd,
+    AccountId, Class, Finding, Severity, Tx, Usd,
     finding::Evidence,
-    plan::{Asset, AssetId, BasisPoints, UsdText},
-    read::StateRead,
+    plan::{AssetId, BasisPoints, UsdText},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -31,9 +30,6 @@ pub(crate) static ENTRY: Entry = Entry {
     build: |cx| Ok(Box::new(UnbackedMint::new(cx)?)),
     schema: || schemars::schema_for!(Settings),
 };
-
-/// Accounts of one transaction whose balances are asked for, per token.
-const HOLDERS_MAX: usize = 8;
 
 /// Settings of `unbacked-mint`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -131,63 +127,6 @@ impl UnbackedMint {
         });
         own.max().map(|(_, at, token, minted)| (at, token, minted))
     }
-
-    /// The tokens of the entity's own making.
-    fn own<'w>(&self, ward: &'w Ward) -> impl Iterator<Item = (usize, &'w Asset, Address)> {
-        let emitted: Vec<Address> = self.settings.emitted.iter().map(|it| it.address).collect();
-        let assets = ward.assets.iter().enumerate();
-        assets.filter_map(move |(at, asset)| match asset.token {
-            AssetId::Token(it) if ward.owns(it) && !emitted.contains(&it) => Some((at, asset, it)),
-            _ => None,
-        })
-    }
-
-    /// Those who started `tx` and whom it moved `token` from or to.
-    fn holders(&self, tx: &Tx, token: Address) -> Vec<Address> {
-        let moved = |account: &Address| {
-            tx.facts.iter().any(|it| {
-                matches!(it, Fact::Transfer { token: moved, from, to, .. }
-                    if *moved == token && (from == account || to == account))
-            })
-        };
-        let cluster = initiators(tx, |it| self.voice.is_ours(it));
-        cluster.into_iter().filter(moved).take(HOLDERS_MAX).collect()
-    }
-
-    /// An account of those who started `tx` that has far more of a token than was ever moved to it: no mint was told.
-    fn grown(&self, cx: &Context<'_>, tx: &Tx, ward: &Ward) -> Option<Finding> {
-        let grown = self.own(ward).flat_map(|(at, asset, token)| {
-            self.holders(tx, token).into_iter().filter_map(move |account| {
-                let read = reads::holding(asset.token, account);
-                let (before, after) = reads::pair(cx, &read).both()?;
-                let legs = cx.observation.txs.iter();
-                let legs =
-                    legs.filter_map(|tx| flows::gained(ward, tx, &[account]).get(at).copied());
-                let (paid_in, paid_out) = legs.fold((U256::ZERO, U256::ZERO), |sum, it| {
-                    (sum.0.saturating_add(it.paid_in), sum.1.saturating_add(it.paid_out))
-                });
-                let explained = before.saturating_add(paid_in);
-                let excess = after.saturating_add(paid_out).saturating_sub(explained);
-                // Balances that follow an index grow with it, but they do not double.
-                (excess > explained).then(|| (value(asset, excess), asset, token, account, excess))
-            })
-        });
-        let (worth, asset, token, account, excess) = grown.max_by_key(|it| it.0)?;
-        if worth < self.settings.critical_loss.0 || is_service(tx) {
-            return None;
-        }
-        let about = About { tx: Some(tx), entity: &ward.id, subject: token };
-        let (severity, class) = (Severity::Critical, Class::Damage);
-        Some(Finding {
-            loss: worth,
-            summary: format!("{worth} of {} appeared in an account without a mint", asset.symbol),
-            evidence: vec![
-                Evidence::new("account", account),
-                Evidence::new("beyond what was moved to it, base units", excess),
-            ],
-            ..self.voice.finding(cx, about, severity, class, group::VALUE)
-        })
-    }
 }
 
 impl Detector for UnbackedMint {
@@ -199,25 +138,10 @@ impl Detector for UnbackedMint {
         self.wards.questions(|token| [reads::view(token, reads::TOTAL_SUPPLY)])
     }
 
-    fn asks(&self, tx: &Tx) -> Vec<StateRead> {
-        let own = self.wards.iter().flat_map(|ward| self.own(ward));
-        let holders = own.flat_map(|(_, asset, token)| {
-            self.holders(tx, token).into_iter().map(move |it| reads::holding(asset.token, it))
-        });
-        holders.collect()
-    }
-
     fn on_tx(&mut self, cx: &Context<'_>, tx: &Tx, out: &mut Vec<Finding>) {
-        let mut told: Vec<String> = Vec::new();
         for (position, flow) in flows::flows(&self.wards, tx) {
             let Some(ward) = self.wards.at(position) else { continue };
-            let found = self.judge(cx, tx, ward, &flow);
-            told.extend(found.is_some().then(|| ward.id.clone()));
-            out.extend(found);
-        }
-        // Nothing of the entity itself need move.
-        for ward in self.wards.iter().filter(|it| !told.contains(&it.id)) {
-            out.extend(self.grown(cx, tx, ward));
+            out.extend(self.judge(cx, tx, ward, &flow));
         }
     }
 }
@@ -271,32 +195,6 @@ mod tests {
                 2 critical unbacked-mint 0xaa $20,000: $20,000 of CLAIM issued for $0.00, 50.00 % of the supply
             "#]],
         );
-    }
-
-    #[test]
-    fn a_balance_that_grows_without_a_mint_is_critical_and_one_that_is_explained_or_indexed_silent()
-    {
-        let blocks = |held: &str| {
-            format!(
-                "
-                block 1
-                  read token 0xaa of 0xec 40e18 -> {held}
-                  tx 0xee -> 0xec
-                    transfer 0xaa 10e18 from 0xdd to 0xec
-                    transfer 0xaa 1e18 from 0xec to 0xdd
-                "
-            )
-        };
-        check_plan(
-            &plan(""),
-            &blocks("90000e18"),
-            expect![[r#"
-                1 critical unbacked-mint 0xaa $89,951: $89,951 of CLAIM appeared in an account without a mint
-            "#]],
-        );
-        for held in ["70e18", "5e18"] {
-            check_plan(&plan(""), &blocks(held), expect![[""]]);
-        }
     }
 
     #[test]
