@@ -147,19 +147,25 @@ pub(crate) fn log_ratio(a: f64, b: f64) -> f64 {
 /// forward and strike and total volatility above [`MIN_TOTAL_VOL`]. A put is the call with both swapped.
 pub(crate) fn otm_value(forward: f64, strike: f64, total_vol: f64) -> f64 {
     let (low, high) = if forward <= strike { (forward, strike) } else { (strike, forward) };
-    let y = log_ratio(high, low) / total_vol;
+    otm_parts(low, high, log_ratio(high, low), total_vol).0
+}
+
+/// The same for the call on `low` struck at `high`, `x = ln(high / low) >= 0`, with the density at its `d1`.
+pub(crate) fn otm_parts(low: f64, high: f64, x: f64, total_vol: f64) -> (f64, f64) {
+    let y = x / total_vol;
     let t = 0.5 * total_vol;
     let (near, far) = (y - t, y + t);
+    let density = pdf(near);
     if near <= -1.0 {
         // N(d1) would overflow as a Mills ratio; here nothing cancels.
-        return (low * cdf(-near) - high * cdf(-far)).clamp(0.0, low);
+        return ((low * cdf(-near) - high * cdf(-far)).clamp(0.0, low), density);
     }
     let ratio_gap = if y.max(1.25) < CANCELLATION * 2.0 * t {
         mills(near) - mills(far)
     } else {
         integrated_slope(y, t)
     };
-    (low * pdf(near) * ratio_gap).clamp(0.0, low)
+    ((low * density * ratio_gap).clamp(0.0, low), density)
 }
 
 /// `R(y - t) - R(y + t)` as the integral of `Q` by three-point Gauss-Legendre; exact to rounding for small `t`.

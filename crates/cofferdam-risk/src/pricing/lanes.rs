@@ -163,6 +163,12 @@ fn exp(x: f64) -> f64 {
     scale + scale * (r + r * r * horner(&EXP, r))
 }
 
+/// Mills ratio on `[0, 12]`, to a few units in the last place.
+#[inline(always)]
+pub(super) fn mills(x: f64) -> f64 {
+    horner(&MILLS_TOP, x) / horner(&MILLS_BOTTOM, x)
+}
+
 #[inline(always)]
 fn horner<const N: usize>(c: &[f64; N], x: f64) -> f64 {
     let mut sum = c[N - 1];
@@ -177,7 +183,7 @@ fn horner<const N: usize>(c: &[f64; N], x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pricing::normal::mills;
+    use crate::pricing::normal;
 
     #[test]
     fn the_exponential_and_the_mills_ratio_keep_their_digits() {
@@ -186,7 +192,15 @@ mod tests {
             let (got, want) = (exp(x), libm::exp(x));
             assert!((got / want - 1.0).abs() < 1e-15, "{x} {got} {want}");
             let x = f64::from(i) * 0.000_199;
-            let (got, want) = (horner(&MILLS_TOP, x) / horner(&MILLS_BOTTOM, x), mills(x));
+            let want = match x < 1.0 {
+                true => {
+                    1.253_314_137_315_500_3
+                        * libm::erfc(x * core::f64::consts::FRAC_1_SQRT_2)
+                        * libm::exp(0.5 * x * x)
+                }
+                false => normal::mills(x),
+            };
+            let got = mills(x);
             assert!((got / want - 1.0).abs() < 3e-15, "{x} {got} {want}");
         }
     }

@@ -135,16 +135,17 @@ fn rmse(slice: &SmileCurve, points: &[SmilePoint], years: f64) -> f64 {
 fn search(data: &[[f64; 3]], reach: f64, penalty: f64) -> SviSlice {
     let size: f64 = data.iter().map(|d| d[2] * d[1] * d[1]).sum();
     let mut best: Option<(SviSlice, f64)> = None;
+    let mut basis = vec![(0.0, 0.0); data.len()];
     for m0 in [0.0, -0.1, 0.1] {
         for s0 in [0.05, 0.2, 0.6] {
             let mut loss = |x: &[f64]| {
-                let (slice, error) = inner(data, x[0], sigma_of(x[1]));
+                let (slice, error) = inner(data, x[0], sigma_of(x[1]), &mut basis);
                 error / size + penalty * butterfly_cost(&slice, reach, penalty)
             };
             let start = [m0, libm::log(s0)];
             let (x, v) = nelder_mead(&mut loss, &start, &[0.1, 0.5], 1e-12, 600);
             if best.as_ref().is_none_or(|b| v < b.1) {
-                best = Some((inner(data, x[0], sigma_of(x[1])).0, v));
+                best = Some((inner(data, x[0], sigma_of(x[1]), &mut basis).0, v));
             }
         }
     }
@@ -169,22 +170,20 @@ fn butterfly_cost(slice: &SviSlice, reach: f64, penalty: f64) -> f64 {
         / POINTS as f64
 }
 
-/// Best `(a, d, c)` for `w = a + d y + c sqrt(y^2 + 1)`, `y = (k - m)/s`, over `|d| <= min(c, 2 s - c)`.
-fn inner(data: &[[f64; 3]], m: f64, s: f64) -> (SviSlice, f64) {
-    let basis = |k: f64| {
-        let y = (k - m) / s;
-        (y, libm::sqrt(y * y + 1.0))
-    };
+/// Best `(a, d, c)` for `w = a + d y + c sqrt(y^2 + 1)`, `y = (k - m)/s`, over `|d| <= min(c, 2 s - c)`. `basis` is
+/// scratch, one entry per quote.
+fn inner(data: &[[f64; 3]], m: f64, s: f64, basis: &mut [(f64, f64)]) -> (SviSlice, f64) {
     let (mut my, mut mz, mut mw) = (0.0, 0.0, 0.0);
-    for [k, w, q] in data {
-        let (y, z) = basis(*k);
+    for ([k, w, q], at) in data.iter().zip(&mut *basis) {
+        let y = (k - m) / s;
+        let z = libm::sqrt(y * y + 1.0);
+        *at = (y, z);
         my += q * y;
         mz += q * z;
         mw += q * w;
     }
     let (mut yy, mut yz, mut zz, mut yw, mut zw) = (0.0, 0.0, 0.0, 0.0, 0.0);
-    for [k, w, q] in data {
-        let (y, z) = basis(*k);
+    for ([_, w, q], (y, z)) in data.iter().zip(&*basis) {
         let (y, z, w) = (y - my, z - mz, w - mw);
         yy += q * y * y;
         yz += q * y * z;
@@ -196,15 +195,11 @@ fn inner(data: &[[f64; 3]], m: f64, s: f64) -> (SviSlice, f64) {
     // Keep the smallest variance positive: a + sqrt(c^2 - d^2) is its value.
     let floor = 1e-12 - libm::sqrt((c * c - d * d).max(0.0));
     let a = (mw - d * my - c * mz).max(floor);
-    let error = data
-        .iter()
-        .map(|[k, w, q]| {
-            let (y, z) = basis(*k);
-            let e = a + d * y + c * z - w;
-            q * e * e
-        })
-        .sum();
-    (SviSlice { a, b: c / s, rho: d / c, m, sigma: s }, error)
+    let error = data.iter().zip(&*basis).map(|([_, w, q], (y, z))| {
+        let e = a + d * y + c * z - w;
+        q * e * e
+    });
+    (SviSlice { a, b: c / s, rho: d / c, m, sigma: s }, error.sum())
 }
 
 /// Minimises the quadratic over the polygon with corners `(0,0)`, `(±s,s)`, `(0,2s)` in `(d, c)`, slightly shrunk.
