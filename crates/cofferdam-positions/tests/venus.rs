@@ -6,7 +6,7 @@ mod chain;
 use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, U256};
-use chain::{OWNER, World, artifact, compile, creation, word};
+use chain::{OWNER, World, artifact, compile, creation, token, with_strings, word};
 use cofferdam_positions::{Price, Request, adapter, take_snapshot};
 
 const VENUS: &str = "node_modules/@venusprotocol/venus-protocol/artifacts/contracts/";
@@ -14,21 +14,6 @@ const USER: Address = Address::repeat_byte(0xdd);
 
 fn ether(n: u64) -> U256 {
     U256::from(n) * U256::from(10).pow(U256::from(18))
-}
-
-/// ABI words of trailing strings: offsets first, then length and one padded word each.
-fn with_strings(words: &[U256], at: usize, strings: [&str; 2]) -> Vec<U256> {
-    let mut out = words.to_vec();
-    let mut tail = Vec::new();
-    for (i, s) in strings.iter().enumerate() {
-        out[at + i] = U256::from(32 * (words.len() + tail.len()));
-        let mut padded = [0_u8; 32];
-        padded[..s.len()].copy_from_slice(s.as_bytes());
-        tail.push(U256::from(s.len()));
-        tail.push(U256::from_be_bytes(padded));
-    }
-    out.extend(tail);
-    out
 }
 
 /// Venus with two markets; `None` where the npm packages are missing.
@@ -54,12 +39,10 @@ fn venus(world: &World) -> Option<(Address, [Address; 2], [Address; 2])> {
     let rates =
         load("InterestRateModels/WhitePaperInterestRateModel.sol/WhitePaperInterestRateModel")?;
     let rates = world.deploy(&rates, &[U256::ZERO, U256::ZERO]);
-    let token = artifact("abi/DemoToken.json").map(|a| creation(&a))?;
     let market = load("Tokens/VTokens/VBep20Immutable.sol/VBep20Immutable")?;
     let mut made = [(Address::ZERO, Address::ZERO); 2];
     for (i, (name, decimals)) in [("Coin", 18_u64), ("Cash", 6)].into_iter().enumerate() {
-        let words = [U256::ZERO, U256::ZERO, U256::from(decimals)];
-        let underlying = world.deploy(&token, &with_strings(&words, 0, [name, name]));
+        let underlying = token(world, name, decimals)?;
         let words = [
             word(underlying),
             word(unitroller),
@@ -70,7 +53,7 @@ fn venus(world: &World) -> Option<(Address, [Address; 2], [Address; 2])> {
             U256::from(8),
             word(OWNER),
         ];
-        let v = world.deploy(&market, &with_strings(&words, 4, [name, name]));
+        let v = world.deploy(&market, &with_strings(&words, 4, &[name, name]));
         assert_eq!(world.call(unitroller, "_supportMarket(address)", &[word(v)])[0], U256::ZERO);
         // 2,000 USD and 1 USD, with 36 - decimals digits.
         let usd = if i == 0 { 2_000 } else { 1 };
@@ -158,12 +141,9 @@ fn a_pause_of_venus_freezes_what_its_page_says() {
 #[test]
 fn our_vault_is_read_as_an_erc4626() {
     let world = World::new();
-    let Some((token, vault)) = artifact("abi/DemoToken.json").zip(artifact("abi/DemoVault.json"))
-    else {
+    let Some((token, vault)) = token(&world, "Demo", 18).zip(artifact("abi/DemoVault.json")) else {
         return;
     };
-    let words = [U256::ZERO, U256::ZERO, U256::from(18)];
-    let token = world.deploy(&creation(&token), &with_strings(&words, 0, ["Demo", "DEM"]));
     let arguments = [word(token), word(OWNER), word(OWNER), U256::from(3_600)];
     let vault = world.deploy(&creation(&vault), &arguments);
     world.call(token, "mint(address,uint256)", &[word(USER), ether(100)]);

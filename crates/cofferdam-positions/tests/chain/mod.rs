@@ -169,3 +169,44 @@ fn collect(name: &str, text: &str, out: &mut BTreeMap<String, String>) {
         collect(&wanted, &std::fs::read_to_string(file).unwrap(), out);
     }
 }
+
+/// ABI words of trailing strings: offsets first, then length and one padded word each.
+pub(crate) fn with_strings(words: &[U256], at: usize, strings: &[&str]) -> Vec<U256> {
+    let mut out = words.to_vec();
+    let mut tail = Vec::new();
+    for (i, s) in strings.iter().enumerate() {
+        out[at + i] = U256::from(32 * (words.len() + tail.len()));
+        let mut padded = [0_u8; 32];
+        padded[..s.len()].copy_from_slice(s.as_bytes());
+        tail.push(U256::from(s.len()));
+        // An empty one has no word of its own.
+        tail.extend((!s.is_empty()).then(|| U256::from_be_bytes(padded)));
+    }
+    out.extend(tail);
+    out
+}
+
+/// A token that anybody may mint, or `None` where it is missing.
+pub(crate) fn token(world: &World, name: &str, decimals: u64) -> Option<Address> {
+    let code = artifact("abi/DemoToken.json").map(|a| creation(&a))?;
+    let words = [U256::ZERO, U256::ZERO, U256::from(decimals)];
+    Some(world.deploy(&code, &with_strings(&words, 0, &[name, name])))
+}
+
+/// Creation code of an artifact below `root` whose libraries are deployed and linked first.
+pub(crate) fn linked(world: &World, root: &str, path: &str) -> Option<Vec<u8>> {
+    let it = artifact(&format!("{root}{path}"))?;
+    let mut text = it["bytecode"].as_str().unwrap().to_owned();
+    for (file, names) in it["linkReferences"].as_object().unwrap() {
+        for (name, places) in names.as_object().unwrap() {
+            let below = file.strip_prefix("contracts/").unwrap();
+            let code = linked(world, root, &format!("{below}/{name}.json"))?;
+            let library = hex::encode(world.deploy(&code, &[]));
+            for place in places.as_array().unwrap() {
+                let start = 2 + 2 * place["start"].as_u64().unwrap() as usize;
+                text.replace_range(start..start + 40, &library);
+            }
+        }
+    }
+    Some(hex::decode(text).unwrap())
+}
