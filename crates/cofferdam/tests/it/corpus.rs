@@ -26,7 +26,7 @@ fn equal_seeds_give_equal_chains_and_equal_verdicts() {
 
 #[test]
 fn attacks_do_harm_and_are_found_and_users_are_left_alone() {
-    let result = small(7, &["reentrancy", "spot-oracle", "ordinary-vault"]);
+    let result = small(7, &["unprotected-withdraw", "spot-oracle", "ordinary-vault"]);
     assert_eq!(result.benign.orders, 0);
     for it in &result.attacks {
         let applies = it.variant != Variant::Flash || it.class == "spot-oracle";
