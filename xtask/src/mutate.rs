@@ -74,7 +74,12 @@ pub(crate) fn run(what: &str, shard: Option<&str>) -> Outcome {
         return Err(out);
     }
     let share = 100.0 * killed as f64 / tried as f64;
-    say(&format!("{killed} of {tried} mutants killed: {share:.1} %, bar {KILLED_MIN} %"));
+    let (low, high) = crate::accept::interval(killed as u64, tried as u64);
+    let of = shard.map_or(String::new(), |it| format!(", shard {it} of all, taken evenly"));
+    let (low, high) = (low * 100.0, high * 100.0);
+    say(&format!(
+        "{killed} of {tried} mutants killed: {share:.1} % [{low:.1}, {high:.1}], bar {KILLED_MIN} %{of}"
+    ));
     if killed * 100 >= tried * KILLED_MIN {
         return Ok(());
     }

@@ -86,3 +86,39 @@ pub(crate) fn text(value: &Value) -> &str {
 pub(crate) fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
+
+/// One-sided 95 % Clopper-Pearson limits, by bisection on the binomial tail.
+pub(crate) fn interval(hits: u64, of: u64) -> (f64, f64) {
+    let tail = |p: f64, from: u64| -> f64 {
+        let mut term = (1.0 - p).powf(of as f64);
+        let mut sum = if from == 0 { term } else { 0.0 };
+        for k in 1..=of {
+            term *= (of - k + 1) as f64 / k as f64 * p / (1.0 - p);
+            sum += if k >= from { term } else { 0.0 };
+        }
+        sum
+    };
+    let solve = |want: f64, from: u64| {
+        let (mut low, mut high) = (0.0, 1.0);
+        for _ in 0..60 {
+            let p = 0.5 * (low + high);
+            if tail(p, from) < want { low = p } else { high = p }
+        }
+        low
+    };
+    let low = if hits == 0 { 0.0 } else { solve(0.05, hits) };
+    let high = if hits >= of { 1.0 } else { solve(0.95, hits + 1) };
+    (low, high)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_interval_is_that_of_clopper_and_pearson() {
+        // 18 of 19 and 0 of 300, from the beta quantiles.
+        let (low, high) = super::interval(18, 19);
+        assert!((low - 0.773_626).abs() < 1e-4 && (high - 0.997_30).abs() < 1e-4, "{low} {high}");
+        let (low, high) = super::interval(0, 300);
+        assert!(low == 0.0 && (high - 0.009_936).abs() < 1e-5, "{high}");
+    }
+}
