@@ -7,6 +7,7 @@ pub mod backtest;
 pub mod cli;
 pub mod corpus;
 pub mod drill;
+mod people;
 pub mod replay;
 mod risk;
 pub mod runtime;

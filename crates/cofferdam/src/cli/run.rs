@@ -28,7 +28,8 @@ use super::{
     wire::{self, Reach},
 };
 use crate::runtime::{
-    Bounded, Carried, Hands, Live, Notifiers, Pulse, Shell, ShellError, beat, chain_of,
+    Bounded, Carried, Door, Hands, LIFE_OF_STRANGERS, Live, Notifiers, Pulse, Shell, ShellError,
+    beat, chain_of,
     feeds::{self, Feeds},
     health::{Board, routes},
     now,
@@ -184,7 +185,7 @@ impl Program {
         shell.start(now(), self.hash).await?;
         self.board.take(shell.engine());
         let tell = teller(self.output, self.board.clone());
-        let beside = (self.pulse.clone(), self.feeds.clone());
+        let beside = (self.pulse.clone(), self.feeds.clone(), Door::default());
         let live = Live::new(shell, self.hands.clone(), self.board.clone(), beside, tell);
         live.run(watches, stop).await
     }
@@ -260,7 +261,7 @@ async fn serve(listen: &str, served: Router) -> Result<SocketAddr, CliError> {
     })?;
     let address = listener.local_addr().map_err(|it| CliError::io("listen", it))?;
     tokio::spawn(async move {
-        if let Err(error) = axum::serve(Bounded::new(listener), served).await {
+        if let Err(error) = axum::serve(Bounded::new(listener, LIFE_OF_STRANGERS), served).await {
             tracing::error!(error = %chain_of(&error), "health server stopped");
         }
     });
