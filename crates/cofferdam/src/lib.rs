@@ -3,6 +3,7 @@
 //! **Architecture invariant:** only this crate reads the environment, the wall clock and
 //! configuration files.
 
+pub mod api;
 pub mod backtest;
 pub mod cli;
 pub mod corpus;
