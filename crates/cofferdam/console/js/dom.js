@@ -14,9 +14,9 @@ export function h(tag, attributes, ...children) {
 // Puts new content in place and keeps the focus where it was.
 export function render(target, ...content) {
   const key = document.activeElement && document.activeElement.dataset && document.activeElement.dataset.key;
-  const open = new Set([...target.querySelectorAll('details[open][data-key]')].map((it) => it.dataset.key));
+  const open = new Map([...target.querySelectorAll('details[data-key]')].map((it) => [it.dataset.key, it.open]));
   target.replaceChildren(...content.flat(Infinity).filter(Boolean));
-  for (const it of target.querySelectorAll('details[data-key]')) if (open.has(it.dataset.key)) it.open = true;
+  for (const it of target.querySelectorAll('details[data-key]')) if (open.has(it.dataset.key)) it.open = open.get(it.dataset.key);
   if (!key || target.contains(document.activeElement)) return;
   for (const it of target.querySelectorAll('[data-key]')) if (it.dataset.key === key) { it.focus(); break; }
 }
@@ -71,7 +71,7 @@ export function ask({ title, about, fields, act, kind }) {
     const form = h('form', { method: 'dialog' }, h('h2', { id: 'dialog-title' }, title), about || null, inputs,
       h('div', { class: 'actions' },
         act ? h('button', { type: 'submit', value: 'yes', class: kind || '' }, act) : null,
-        h('button', { type: 'button', class: 'quiet', onclick: () => dialog.close('') }, act ? 'Cancel' : 'Close')));
+        h('button', { type: 'button', class: 'quiet', autofocus: fields.length === 0, onclick: () => dialog.close('') }, fields.length ? 'Cancel' : 'Close')));
     dialog.replaceChildren(form);
     dialog.onclose = () => {
       const data = Object.fromEntries(new FormData(form));

@@ -48,7 +48,7 @@ async function draw() {
     if (mine === drawn) { render(main, content); document.title = `${main.querySelector('h1')?.textContent.trim() || 'Cofferdam'} · Cofferdam`; }
   } catch (error) {
     if (error.status === 401) return enter(null);
-    if (mine === drawn) render(main, [fault(error), h('button', { type: 'button', onclick: draw }, 'Try again')]);
+    if (mine === drawn) render(main, [h('h1', {}, 'This cannot be shown now'), fault(error), h('button', { type: 'button', onclick: draw }, 'Try again')]);
   }
 }
 
@@ -128,4 +128,4 @@ document.addEventListener('keydown', (event) => {
 document.getElementById('help').addEventListener('click', help);
 document.addEventListener('look', draw);
 window.addEventListener('hashchange', () => { draw().then(() => main.focus({ preventScroll: true })); window.scrollTo(0, 0); });
-session().then(enter, (error) => render(main, [fault(error), h('button', { type: 'button', onclick: () => location.reload() }, 'Try again')]));
+session().then(enter, (error) => render(main, [h('h1', {}, 'This cannot be shown now'), fault(error), h('button', { type: 'button', onclick: () => location.reload() }, 'Try again')]));

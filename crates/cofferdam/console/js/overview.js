@@ -75,13 +75,13 @@ export function orders(page, skip, limit, me) {
   pager(page.total, skip, limit, 'orders')];
 }
 
-export function findingItem(it) {
+export function findingItem(it, open) {
   return h('li', {},
     h('div', { class: 'row spread' }, h('h3', {}, it.summary),
       h('span', { class: 'row' }, it.retracted ? pill('retracted', 'plain') : null, pill(it.severity, it.severity === 'critical' || it.severity === 'high' ? 'bad' : 'plain'), pill(it.stage, 'plain'))),
     h('p', { class: 'soft' }, `${it.detector}, rule ${it.rule} · block ${it.block} · ${when(it.at)} · weight ${(it.llr_millinats / 1000).toFixed(2)} nat`),
     it.retracted ? h('p', {}, `taken back: ${it.retracted}`) : null,
-    h('details', { 'data-key': `f-${it.id}` }, h('summary', { 'data-key': `fs-${it.id}` }, 'Evidence'),
+    h('details', { 'data-key': `f-${it.id}`, open }, h('summary', { 'data-key': `fs-${it.id}` }, 'Evidence'),
       facts([...it.evidence.map((one) => [one.label, one.value]), ['loss', it.loss], ['contract', h('code', {}, it.subject)],
         ['transaction', it.tx ? h('code', {}, it.tx) : null], ['actors', it.actors.length ? h('code', {}, it.actors.join(' ')) : null]])));
 }

@@ -27,6 +27,13 @@ export async function act(button, what, run) {
   }
 }
 
+// `signer, signer` as `2 × signer`.
+function several(names) {
+  const count = new Map();
+  for (const it of names) count.set(it, (count.get(it) || 0) + 1);
+  return [...count].map(([name, n]) => (n > 1 ? `${n} × ${name}` : name)).join(', ');
+}
+
 function outcome(it) {
   const o = it.outcome;
   if (!o) return it.held ? pill('held', 'warn') : it.attempts > 0 ? pill(`out, attempt ${it.attempts}`, 'warn') : null;
@@ -56,6 +63,7 @@ export function orderItem(it, now, me) {
   const asked = me && me.kind === 'person' && count.people.includes(me.name);
   const button = (verdict, text, kind) => h('button', { type: 'button', class: kind, 'data-key': `${verdict}-${it.key}`, 'data-act': verdict, onclick: (event) => decide(event.currentTarget, it, verdict, me) }, text);
   const [text, kind] = COUNTS[count.state] || [count.state, 'plain'];
+  const wanted = count.state === 'open' && me && me.roles.length > 0;
   return h('li', {},
     h('div', { class: 'row spread' }, h('h3', {}, it.action),
       h('span', { class: 'row' }, outcome(it), open || !it.outcome ? pill(text, kind) : null)),
@@ -64,8 +72,9 @@ export function orderItem(it, now, me) {
     it.held ? h('p', {}, `waits: ${it.held}`) : null,
     h('p', {}, count.approving.length ? `approve: ${count.approving.join(', ')}` : 'nobody approves yet',
       count.refusing.length ? ` · refuse: ${count.refusing.join(', ')}` : '',
-      open && count.missing.length ? h('strong', {}, ` · missing: ${count.missing.join(', ')}`) : ''),
-    open && asked ? h('div', { class: 'actions' }, button('approve', 'Approve', ''), button('deny', 'Deny', 'quiet'), me.veto ? button('veto', 'Veto', 'danger') : null) : null,
+      open && count.missing.length ? h('strong', {}, ` · missing: ${several(count.missing)}`) : ''),
+    open && asked ? h('div', { class: 'actions' }, wanted && !count.approving.includes(me.name) ? button('approve', 'Approve', '') : null,
+      wanted && !count.refusing.includes(me.name) ? button('deny', 'Deny', 'quiet') : null, me.veto ? button('veto', 'Veto', 'danger') : null) : null,
     open && !asked ? h('p', { class: 'soft' }, `Asked are: ${count.people.join(', ') || 'nobody in the plan'}.`) : null,
     h('details', { 'data-key': `od-${it.key}` }, h('summary', { 'data-key': `os-${it.key}` }, 'What it does, and every vote'),
       facts([['order', h('code', {}, it.key)], ...callFacts(it), ['expires', when(it.expires_at)], ['undoes itself', it.self_expiring ? 'yes, by time' : 'no'],

@@ -250,8 +250,8 @@ impl Call {
 
     /// A number of the query, `default` without, at most `max`.
     pub(crate) fn asked(&self, name: &str, default: usize, max: usize) -> Result<usize, ApiError> {
-        let pairs = self.query.split('&').filter_map(|it| it.split_once('='));
-        let Some((_, value)) = pairs.filter(|it| it.0 == name).next_back() else {
+        let mut pairs = self.query.split('&').filter_map(|it| it.split_once('='));
+        let Some((_, value)) = pairs.rfind(|it| it.0 == name) else {
             return Ok(default);
         };
         match value.parse() {

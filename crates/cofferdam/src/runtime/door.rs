@@ -93,3 +93,33 @@ impl Said {
         let _ = self.reply.send(());
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::{Door, NotSaid, Said, WAITING_MAX};
+
+    #[tokio::test]
+    async fn what_is_not_taken_is_never_said_to_be_done() {
+        let door = Door::default();
+        let taken = async |done: bool| {
+            let (said, next) = tokio::join!(door.say(Vec::new(), Vec::new()), async {
+                let said = door.next().await;
+                // The loop ends with a journal that fails, and answers nobody.
+                if done { said.done() } else { drop(said) }
+            });
+            let () = next;
+            said
+        };
+        assert_eq!(taken(true).await, Ok(()));
+        assert_eq!(taken(false).await, Err(NotSaid::Unknown));
+        for _ in 0..WAITING_MAX {
+            let (reply, _) = oneshot::channel();
+            let said = Said { records: Vec::new(), commands: Vec::new(), reply };
+            door.into.try_send(said).unwrap();
+        }
+        assert_eq!(door.say(Vec::new(), Vec::new()).await, Err(NotSaid::Full));
+    }
+}

@@ -8,6 +8,7 @@ import assert from 'node:assert/strict';
 const need = createRequire(path.join(process.env.COFFERDAM_BROWSER, 'package.json'));
 const { chromium } = need('playwright-core');
 const { privateKeyToAccount } = need('viem/accounts');
+const axe = need('axe-core').source;
 
 const [origin, pictures, ...keys] = process.argv.slice(2);
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: ['--no-sandbox'] });
@@ -44,7 +45,14 @@ async function signIn(page) {
   await page.getByRole('heading', { name: 'Overview' }).waitFor();
 }
 
-const shoot = (page, name) => page.screenshot({ path: path.join(pictures, `${name}.png`), fullPage: true });
+// Keeps a picture of a screen, and has axe look for what would keep somebody out.
+async function shoot(page, name) {
+  await page.screenshot({ path: path.join(pictures, `${name}.png`), fullPage: true });
+  await page.evaluate(axe);
+  const found = await page.evaluate(() => window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
+  const told = found.violations.map((it) => `${name}: ${it.id}: ${it.help}: ${it.nodes.map((node) => node.html).slice(0, 3).join(' ')}`);
+  assert.deepEqual(told, [], 'axe finds nothing');
+}
 
 // No part of the page may be wider than the screen.
 async function fits(page, what) {
@@ -101,6 +109,12 @@ try {
   await bob.getByText('approve: alice, bob').first().waitFor();
   await alice.getByText('approve: alice, bob').first().waitFor();
   await shoot(bob, 'approved-phone-dark');
+  for (const [name, heading] of [['incidents', 'Incidents'], ['orders', 'Orders']]) {
+    await bob.goto(`${origin}/#/${name}`);
+    await bob.getByRole('heading', { name: heading, exact: true }).waitFor();
+    await fits(bob, name);
+    await shoot(bob, `${name}-phone-dark`);
+  }
   await alice.keyboard.press('?');
   await shoot(alice, 'keys-light');
   await alice.keyboard.press('Escape');

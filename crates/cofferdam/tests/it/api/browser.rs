@@ -1,5 +1,5 @@
-//! The console in a real Chromium. `COFFERDAM_BROWSER` names a folder with the npm packages `playwright-core` and
-//! `viem`; `COFFERDAM_PICTURES` one for pictures of every screen.
+//! The console in a real Chromium. `COFFERDAM_BROWSER` names a folder with the npm packages `playwright-core`,
+//! `viem` and `axe-core`; `COFFERDAM_PICTURES` one for pictures of every screen.
 
 use std::process::Command;
 
@@ -11,7 +11,9 @@ use super::world::World;
 #[expect(clippy::print_stdout, reason = "a skipped test must say so")]
 fn people_sign_in_acknowledge_and_approve_with_a_wallet_in_a_browser() {
     if std::env::var_os("COFFERDAM_BROWSER").is_none() {
-        println!("skipped: COFFERDAM_BROWSER names no folder with playwright-core and viem (npm)");
+        println!(
+            "skipped: COFFERDAM_BROWSER names no folder with playwright-core, viem and axe-core (npm)"
+        );
         return;
     }
     let world = World::start();
