@@ -1,7 +1,7 @@
 //! What people say of a running program, on its way to the journal.
 //!
-//! **Invariant:** the loop never waits for who speaks here: it takes what is there, one at a time, and an answer that
-//! nobody listens for any more is thrown away. So many may wait and no more.
+//! **Invariant:** the loop never waits for who speaks here: it takes what is there, one at a time, and passes over what
+//! nobody waits for any more. So many may wait and no more.
 
 use std::{sync::Arc, time::Duration};
 
@@ -76,12 +76,16 @@ impl Door {
         self.turns.send_modify(|it| *it = it.wrapping_add(1));
     }
 
-    /// Waits for what is said. Cancel-safe.
+    /// Waits for what is said. Cancel-safe. What nobody waits for any more is not carried out late: whoever said it
+    /// was told that it failed.
     pub(crate) async fn next(&self) -> Said {
-        match self.out.lock().await.recv().await {
-            Some(it) => it,
-            // We hold a sender ourselves.
-            None => std::future::pending().await,
+        loop {
+            match self.out.lock().await.recv().await {
+                Some(it) if it.reply.is_closed() => {}
+                Some(it) => return it,
+                // We hold a sender ourselves.
+                None => std::future::pending().await,
+            }
         }
     }
 }
@@ -121,5 +125,9 @@ mod tests {
             door.into.try_send(said).unwrap();
         }
         assert_eq!(door.say(Vec::new(), Vec::new()).await, Err(NotSaid::Full));
+        // Nobody waits for these any more: none is carried out, and there is room again.
+        let none = tokio::time::timeout(std::time::Duration::from_millis(50), door.next()).await;
+        assert!(none.is_err());
+        assert_eq!(taken(true).await, Ok(()));
     }
 }
