@@ -74,6 +74,11 @@ impl Cases {
             CaseEvent::Split { into, title, incidents, by, because } => {
                 self.split(at, id, (*into, title), incidents, (by, because));
             }
+            CaseEvent::Voted { action, verdict, reason, by, .. } => {
+                let colon = if reason.is_empty() { "" } else { ": " };
+                let text = format!("signs {verdict} of order {action}{colon}{reason}");
+                self.say(id, at, by, text, Csf::RsMi);
+            }
             CaseEvent::RunLinked { run, playbook, by } => {
                 self.of_run.insert(*run, id);
                 self.say(id, at, by, format!("playbook {playbook} belongs to it"), Csf::RsMa);
@@ -130,6 +135,7 @@ impl Cases {
                 case.reach(Milestone::Decided, at);
                 (by, format!("decided: {what}, because {because}"), Csf::RsMa)
             }
+
             CaseEvent::Noted { at: happened, text, by, csf } => {
                 let source = Source::Person { by: by.clone() };
                 let moment = Moment {

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use alloy_primitives::{B256, Keccak256, hex};
-use cofferdam_core::{IncidentId, Record, Timestamp};
+use cofferdam_core::{IncidentId, OrderKey, Record, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{CaseState, Csf, Priority, Role};
@@ -127,6 +127,21 @@ pub enum CaseEvent {
         because: String,
         /// Who.
         by: String,
+    },
+    /// Somebody approved, refused or vetoed an order, with their signature.
+    Voted {
+        /// The order.
+        order: OrderKey,
+        /// Id of its action in the plan.
+        action: String,
+        /// `approve`, `deny` or `veto`.
+        verdict: String,
+        /// Why.
+        reason: String,
+        /// Who.
+        by: String,
+        /// What they signed, whole: question, rules and vote, as `cofferdam-signing` writes them.
+        signed: serde_json::Value,
     },
     /// Something happened that no program saw.
     Noted {

@@ -3,10 +3,12 @@
 //! **Architecture invariant:** only this crate reads the environment, the wall clock and
 //! configuration files.
 
+pub mod api;
 pub mod backtest;
 pub mod cli;
 pub mod corpus;
 pub mod drill;
+mod people;
 pub mod replay;
 mod risk;
 pub mod runtime;

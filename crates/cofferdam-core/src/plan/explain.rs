@@ -26,6 +26,10 @@ pub fn explain(plan: &Plan) -> String {
         lines.push("nobody".to_owned());
     }
     section(&mut text, "Who is told", &lines);
+    let lines: Vec<String> = plan.people.iter().map(person).collect();
+    if !lines.is_empty() {
+        section(&mut text, "Who responds", &lines);
+    }
     section(&mut text, "How it is decided", &decision(plan));
     let lines: Vec<String> = plan.calendar.iter().map(change).collect();
     if !lines.is_empty() {
@@ -233,6 +237,20 @@ fn notifier(notifier: &super::Notifier) -> String {
     };
     let kind = notifier.channel.word();
     format!("{} ({kind}): what is {} or worse, {stage}", notifier.id, notifier.severity)
+}
+
+fn person(person: &super::Person) -> String {
+    let accounts: Vec<String> = person.accounts.iter().map(ToString::to_string).collect();
+    let roles = match person.roles.is_empty() {
+        true => "looks only".to_owned(),
+        false => person.roles.join(", "),
+    };
+    let veto = if person.veto { "; may veto any order" } else { "" };
+    let by = match accounts.is_empty() {
+        true => "by a token".to_owned(),
+        false => accounts.join(" or "),
+    };
+    format!("{}: {roles}{veto}; known by {by}", person.id)
 }
 
 fn decision(plan: &Plan) -> Vec<String> {

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ActionCost, AssetId, BasisPoints, Budget, Chain, Decision, DurationText, EvidenceCard, Feed,
-    Notifier, Outlet, Relayer, UsdText, WeiText,
+    ActionCost, AssetId, BasisPoints, Budget, Chain, Console, Decision, DurationText, EvidenceCard,
+    Feed, Machine, Notifier, Outlet, Person, Quorum, Relayer, UsdText, WeiText,
 };
 use crate::{AccountId, ChainId, Stage};
 
@@ -47,6 +47,15 @@ pub struct Plan {
     /// Changes that are expected; control-plane rules stay silent about them.
     #[serde(default)]
     pub calendar: Vec<ScheduledChange>,
+    /// Who responds.
+    #[serde(default)]
+    pub people: Vec<Person>,
+    /// Programs that use the API.
+    #[serde(default)]
+    pub machines: Vec<Machine>,
+    /// Where people reach the running program; left out, it serves no console and no API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub console: Option<Console>,
     /// The card that `decision.evidence` names, once it is read; `None`: expert judgement.
     #[serde(skip)]
     pub evidence: Option<EvidenceCard>,
@@ -186,6 +195,9 @@ pub struct Action {
     /// How many different people must approve a proposed order before it goes out.
     #[serde(default = "default_approvals")]
     pub approvals: u16,
+    /// Of which roles they must be, one person in one place. Left out: as many of the role `signer`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quorum: Vec<Quorum>,
     /// How to see on chain that it worked. Left out, the usual check of its kind is used.
     #[serde(default)]
     pub verify: Vec<Verify>,

@@ -3,12 +3,14 @@
 //! **Invariant:** a vote binds the exact thing it is about: the question, the bytes that would be done, and the rules by
 //! which it is counted. Change one of them and no vote counts.
 
+mod answer;
 mod tally;
 
 use alloy_primitives::{Address, B256, Signature, U256, keccak256};
 use cofferdam_core::{ChainId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use answer::{ANSWER_LIFE_MS_MAX, SignedAnswer, variables_hash};
 pub use tally::{Export, ExportError, State, Tally, tally};
 
 /// Longest reason, in bytes.
@@ -57,6 +59,13 @@ pub struct Rules {
     pub denials_max: usize,
     /// How long after the quorum a veto is waited for, in milliseconds.
     pub veto_window_ms: u64,
+    /// Whether the plan lets one person alone be enough.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub alone: bool,
+}
+
+fn is_false(it: &bool) -> bool {
+    !*it
 }
 
 /// A person with their keys: two keys of one person are one voice.
@@ -138,7 +147,8 @@ impl Rules {
         self.people.iter().find(|it| it.keys.contains(&key))
     }
 
-    /// Whether they can be followed: no key of two persons, no role that nobody has, and never one person alone.
+    /// Whether they can be followed: no key of two persons, no role that nobody has, and one person alone
+    /// only where the plan says so.
     ///
     /// # Errors
     /// What is wrong, for people.
@@ -156,7 +166,7 @@ impl Rules {
         if keys.len() < all {
             return Err("one key belongs to two persons".into());
         }
-        if self.persons_min < 2 {
+        if self.persons_min < if self.alone { 1 } else { 2 } {
             return Err("one person alone must not be enough".into());
         }
         if self.persons_min > self.people.len() {

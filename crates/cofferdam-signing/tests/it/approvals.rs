@@ -3,7 +3,8 @@
 use alloy_primitives::{Address, B256, Bytes, Signature, keccak256};
 use cofferdam_core::{ChainId, Timestamp};
 use cofferdam_signing::approval::{
-    Export, ExportError, Person, Question, Role, Rules, State, Verdict, Vote, tally,
+    Export, ExportError, Person, Question, Role, Rules, SignedAnswer, State, Verdict, Vote, tally,
+    variables_hash,
 };
 use k256::ecdsa::SigningKey;
 use proptest::prelude::*;
@@ -42,6 +43,7 @@ fn rules() -> Rules {
         proposer_excluded: false,
         denials_max: 2,
         veto_window_ms: WINDOW,
+        alone: false,
     }
 }
 
@@ -219,5 +221,56 @@ proptest! {
             turned.rotate_left(by);
         }
         prop_assert_eq!(state(&votes, now), state(&turned, now));
+    }
+}
+
+/// What a plan lets one person release needs one, and never none.
+#[test]
+fn one_person_alone_is_enough_only_where_the_rules_say_so() {
+    let mut alone = Rules { persons_min: 1, roles: Vec::new(), ..rules() };
+    assert!(alone.check().is_err());
+    alone.alone = true;
+    assert_eq!(alone.check(), Ok(()));
+    alone.persons_min = 0;
+    assert!(alone.check().is_err());
+    let written = serde_json::to_string(&rules()).unwrap();
+    assert!(!written.contains("alone"), "what was agreed on before keeps its digest");
+}
+
+#[test]
+fn a_signed_answer_is_about_one_job_and_one_time() {
+    let mut answer = SignedAnswer {
+        chain: ChainId(1),
+        run: keccak256("run"),
+        job: keccak256("job"),
+        role: "signer".into(),
+        failed: String::new(),
+        evidence: B256::ZERO,
+        variables: variables_hash(&std::collections::BTreeMap::new()).unwrap(),
+        at: Timestamp(OPENED),
+        expires: Timestamp(OPENED + 300_000),
+        signer: address(1),
+        signature: Bytes::new(),
+    };
+    let (signature, parity) = key(1).sign_prehash_recoverable(answer.hash().as_slice()).unwrap();
+    let signature = Signature::from_signature_and_parity(signature, parity.is_y_odd());
+    answer.signature = signature.as_bytes().into();
+    let now = Timestamp(OPENED + 1_000);
+    assert_eq!(answer.verify(now), Ok(()));
+    assert!(answer.verify(Timestamp(OPENED + 300_000)).is_err(), "too late");
+    assert!(answer.verify(Timestamp(OPENED - 61_000)).is_err(), "too early");
+    let changes: [fn(&mut SignedAnswer); 7] = [
+        |it| it.chain = ChainId(10),
+        |it| it.run = keccak256("another"),
+        |it| it.job = keccak256("another"),
+        |it| it.failed = "no".into(),
+        |it| it.role = "counsel".into(),
+        |it| it.variables = B256::ZERO,
+        |it| it.signer = address(2),
+    ];
+    for change in changes {
+        let mut it = answer.clone();
+        change(&mut it);
+        assert!(it.verify(now).is_err());
     }
 }

@@ -27,11 +27,15 @@ use super::{
     plan::load,
     wire::{self, Reach},
 };
-use crate::runtime::{
-    Bounded, Carried, Hands, Live, Notifiers, Pulse, Shell, ShellError, beat, chain_of,
-    feeds::{self, Feeds},
-    health::{Board, routes},
-    now,
+use crate::{
+    api::Api,
+    runtime::{
+        Bounded, Caller, Carried, Door, Hands, LIFE_OF_STRANGERS, Live, Notifiers, Pulse, Shell,
+        ShellError, beat, chain_of,
+        feeds::{self, Feeds},
+        health::{Board, routes},
+        now,
+    },
 };
 
 /// Entries read at once while restoring.
@@ -48,7 +52,7 @@ pub(crate) struct RunArgs {
     /// The journal.
     #[arg(long, default_value_os_t = default_journal())]
     journal: PathBuf,
-    /// Where `/health` and `/metrics` are served.
+    /// Where `/health`, `/metrics`, and the API and console of a plan that has one are served.
     #[arg(long, default_value = "127.0.0.1:9700")]
     listen: String,
     /// Start at this block instead of the head, if the journal is new.
@@ -68,10 +72,14 @@ pub(crate) async fn run(args: RunArgs, output: &Output) -> Result<ExitCode, CliE
     let (notifiers, beats) = wire::notifiers(&plan)?;
     let mut tasks = JoinSet::new();
     let feeds = wire::feeds(&plan, &args.plan, &mut tasks)?;
+    let (board, door) = (Board::default(), Door::default());
+    let api = Api::start(&plan, board.clone(), door.clone(), &mut tasks);
     let program = Program {
         feeds,
         hands: Arc::new(Hands::new(by_chain, authorisations, Arc::new(now))),
-        board: Board::default(),
+        board,
+        door,
+        api,
         pulse: Pulse::default(),
         args,
         plan,
@@ -84,7 +92,10 @@ pub(crate) async fn run(args: RunArgs, output: &Output) -> Result<ExitCode, CliE
     tokio::pin!(stop);
     let engine = program.restore().await?;
     let board = program.board.clone();
-    let served = routes(board.clone()).merge(feeds::routes(program.feeds.inlets(), board));
+    let mut served = routes(board.clone()).merge(feeds::routes(program.feeds.inlets(), board));
+    if let Some(api) = &program.api {
+        served = served.merge(api.routes());
+    }
     let listening = serve(&program.args.listen, served).await?;
     program.output.note(&format!(
         "watching {} chains for {}; health at http://{listening}/health",
@@ -118,6 +129,8 @@ struct Program {
     notifiers: Notifiers,
     feeds: Feeds,
     board: Board,
+    door: Door,
+    api: Option<Api>,
     pulse: Pulse,
     output: Output,
 }
@@ -136,7 +149,11 @@ impl Program {
             let failure = match next.take() {
                 Some((engine, journal)) => match self.watch(engine, journal, stop.as_mut()).await {
                     Ok(()) => return Ok(()),
-                    Err(it) => it,
+                    Err(it) => {
+                        // The journal can be opened anew only when nobody has it.
+                        self.api.iter().for_each(|it| it.follow(None));
+                        it
+                    }
                 },
                 None => match self.restore().await {
                     Ok(restored) => {
@@ -180,11 +197,12 @@ impl Program {
         });
         let watches = watches.collect();
         let journal: Arc<dyn Journal> = Arc::new(journal);
+        self.api.iter().for_each(|it| it.follow(Some(journal.clone())));
         let mut shell = Shell::new(engine, journal, self.hands.clone(), self.notifiers.clone());
         shell.start(now(), self.hash).await?;
         self.board.take(shell.engine());
         let tell = teller(self.output, self.board.clone());
-        let beside = (self.pulse.clone(), self.feeds.clone());
+        let beside = (self.pulse.clone(), self.feeds.clone(), self.door.clone());
         let live = Live::new(shell, self.hands.clone(), self.board.clone(), beside, tell);
         live.run(watches, stop).await
     }
@@ -260,7 +278,9 @@ async fn serve(listen: &str, served: Router) -> Result<SocketAddr, CliError> {
     })?;
     let address = listener.local_addr().map_err(|it| CliError::io("listen", it))?;
     tokio::spawn(async move {
-        if let Err(error) = axum::serve(Bounded::new(listener), served).await {
+        let listener = Bounded::new(listener, LIFE_OF_STRANGERS);
+        let served = served.into_make_service_with_connect_info::<Caller>();
+        if let Err(error) = axum::serve(listener, served).await {
             tracing::error!(error = %chain_of(&error), "health server stopped");
         }
     });

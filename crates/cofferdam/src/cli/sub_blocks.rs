@@ -19,7 +19,7 @@ use tokio::{sync::Notify, task::JoinSet};
 use super::wire;
 use crate::{
     drill::anvil::AnvilProcess,
-    runtime::{Hands, Live, Notifiers, Pulse, Shell, health::Board, now},
+    runtime::{Door, Hands, Live, Notifiers, Pulse, Shell, health::Board, now},
 };
 
 const VAULT: Address = Address::repeat_byte(0xaa);
@@ -93,7 +93,7 @@ async fn found(packages: &Path, more: &str, blocks: u64) -> Vec<Finding> {
         }
     });
     let looked = board.clone();
-    let live = Live::new(shell, hands, board, (Pulse::default(), feeds), tell);
+    let live = Live::new(shell, hands, board, (Pulse::default(), feeds, Door::default()), tell);
     let theft = json!([{ "from": SENDER, "to": VAULT, "gas": "0x30000" }]);
     node.ask("eth_sendTransaction", theft).await.expect("a transaction");
     let stop = async {

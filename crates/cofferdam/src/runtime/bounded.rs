@@ -1,29 +1,36 @@
 //! A listener whose callers cannot use the program up.
 //!
 //! **Invariant:** so many connections at once and no more, each for so long and no longer, whatever is
-//! sent or not sent on it. Descriptors that watching and acting need are never in the hands of callers.
+//! sent or not sent on it, unless it was found out who sends and their [`Lease`] was prolonged. Descriptors
+//! that watching and acting need are never in the hands of callers.
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
 
-use axum::serve::Listener;
+use axum::{
+    extract::connect_info::Connected,
+    serve::{IncomingStream, Listener},
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Sleep, sleep},
+    time::{Instant, Sleep, sleep},
 };
 
 /// Connections at the same time; a further caller waits until one is over.
 const CONNECTIONS_MAX: usize = 64;
-/// How long a connection may last, silent or not. A scraper connects again.
-const LIFE_MAX: Duration = Duration::from_secs(10);
+/// How long the connection of a stranger may last, silent or not. A scraper connects again.
+pub const LIFE_OF_STRANGERS: Duration = Duration::from_secs(10);
 
 /// Accepts a bounded number of connections, each with an end.
 #[derive(Debug)]
@@ -38,13 +45,56 @@ pub struct Bounded {
 pub struct Ending {
     stream: TcpStream,
     end: Pin<Box<Sleep>>,
+    lease: Lease,
     _place: Option<OwnedSemaphorePermit>,
 }
 
+/// How long a connection lasts. Whoever found out who is at its other end may prolong it.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    since: Instant,
+    until_ms: Arc<AtomicU64>,
+}
+
+/// Who is at the other end of a connection, as far as the network tells.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// From where.
+    pub address: IpAddr,
+    /// How long they stay.
+    pub lease: Lease,
+}
+
+impl Lease {
+    fn new(life: Duration) -> Self {
+        Self { since: Instant::now(), until_ms: Arc::new(AtomicU64::new(ms(life))) }
+    }
+
+    /// Lets the connection last `life` from now, if it would not last longer anyway.
+    pub fn prolong(&self, life: Duration) {
+        let until = ms(self.since.elapsed().saturating_add(life));
+        self.until_ms.fetch_max(until, Ordering::Relaxed);
+    }
+
+    fn end(&self) -> Instant {
+        self.since + Duration::from_millis(self.until_ms.load(Ordering::Relaxed))
+    }
+}
+
+fn ms(life: Duration) -> u64 {
+    u64::try_from(life.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Connected<IncomingStream<'_, Bounded>> for Caller {
+    fn connect_info(stream: IncomingStream<'_, Bounded>) -> Self {
+        Self { address: stream.remote_addr().ip(), lease: stream.io().lease.clone() }
+    }
+}
+
 impl Bounded {
-    /// `inner`, bounded.
-    pub fn new(inner: TcpListener) -> Self {
-        Self { inner, free: Arc::new(Semaphore::new(CONNECTIONS_MAX)), life: LIFE_MAX }
+    /// `inner`, bounded; a connection lasts `life` unless its [`Lease`] is prolonged.
+    pub fn new(inner: TcpListener, life: Duration) -> Self {
+        Self { inner, free: Arc::new(Semaphore::new(CONNECTIONS_MAX)), life }
     }
 }
 
@@ -56,7 +106,8 @@ impl Listener for Bounded {
         // Never closed, so that there always is a place in the end.
         let place = self.free.clone().acquire_owned().await.ok();
         let (stream, from) = Listener::accept(&mut self.inner).await;
-        (Ending { stream, end: Box::pin(sleep(self.life)), _place: place }, from)
+        let (end, lease) = (Box::pin(sleep(self.life)), Lease::new(self.life));
+        (Ending { stream, end, lease, _place: place }, from)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -66,7 +117,14 @@ impl Listener for Bounded {
 
 impl Ending {
     fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
-        self.end.as_mut().poll(cx).is_ready()
+        while self.end.as_mut().poll(cx).is_ready() {
+            let end = self.lease.end();
+            if end <= Instant::now() {
+                return true;
+            }
+            self.end.as_mut().reset(end);
+        }
+        false
     }
 }
 
@@ -113,14 +171,15 @@ impl AsyncWrite for Ending {
 mod tests {
     use std::{sync::Arc, time::Duration};
 
-    use axum::{Router, routing::get};
+    use axum::{Router, extract::ConnectInfo, routing::get};
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
         net::{TcpListener, TcpStream},
         sync::Semaphore,
+        time::sleep,
     };
 
-    use super::Bounded;
+    use super::{Bounded, Caller};
 
     /// Callers that say nothing hold every place; the next one is served once their time is up.
     #[tokio::test]
@@ -147,5 +206,35 @@ mod tests {
         let mut rest = Vec::new();
         silent[0].read_to_end(&mut rest).await.unwrap();
         assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 4"), "the silent one was cut off");
+    }
+
+    /// Whoever is known may stay; a stranger on the same listener may not.
+    #[tokio::test]
+    async fn a_connection_lasts_as_long_as_its_lease() {
+        let inner = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = inner.local_addr().unwrap();
+        let listener = Bounded::new(inner, Duration::from_millis(200));
+        let known = async |ConnectInfo(it): ConnectInfo<Caller>| {
+            it.lease.prolong(Duration::from_secs(20));
+            sleep(Duration::from_millis(600)).await;
+            "known"
+        };
+        let stranger = async || {
+            sleep(Duration::from_millis(600)).await;
+            "stranger"
+        };
+        let routes = Router::new().route("/known", get(known)).route("/stranger", get(stranger));
+        let routes = routes.into_make_service_with_connect_info::<Caller>();
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        let ask = async |path: &str| {
+            let mut stream = TcpStream::connect(to).await.unwrap();
+            let text = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+            stream.write_all(text.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            let _ = stream.read_to_string(&mut answer).await;
+            answer
+        };
+        assert!(ask("/known").await.ends_with("known"));
+        assert_eq!(ask("/stranger").await, "");
     }
 }

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    Carried, Hands, Pulse, Shell, ShellError, care, contained,
+    Carried, Door, Hands, Pulse, Said, Shell, ShellError, care, contained,
     feed::{self, Fed, Kit, Tip},
     feeds::{self, Feeds, Told},
     health::Board,
@@ -52,6 +52,7 @@ pub struct Live {
     board: Board,
     pulse: Pulse,
     feeds: Feeds,
+    door: Door,
     tell: Box<dyn Fn(&Carried) + Send>,
     lanes: BTreeMap<ChainId, Lane>,
     /// Orders decided in this process, with when their ground was first seen.
@@ -88,11 +89,11 @@ impl Live {
         shell: Shell,
         hands: Arc<Hands>,
         board: Board,
-        (pulse, feeds): (Pulse, Feeds),
+        (pulse, feeds, door): (Pulse, Feeds, Door),
         tell: Box<dyn Fn(&Carried) + Send>,
     ) -> Self {
         let (lanes, decided) = (BTreeMap::new(), BTreeMap::new());
-        Self { shell, hands, board, pulse, feeds, tell, lanes, decided }
+        Self { shell, hands, board, pulse, feeds, door, tell, lanes, decided }
     }
 
     /// Runs until `stop` completes.
@@ -109,7 +110,7 @@ impl Live {
             self.open(watch, &out);
         }
         tokio::pin!(stop);
-        let feeds = self.feeds.clone();
+        let (feeds, door) = (self.feeds.clone(), self.door.clone());
         let mut tick = tokio::time::interval(Duration::from_millis(TICK_MS));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -118,6 +119,8 @@ impl Live {
                 biased;
                 () = &mut stop => return Ok(()),
                 answer = self.shell.answer() => self.on_answer(answer, &out).await?,
+                // A person's word is rare, and no flood of transactions may keep it waiting.
+                said = door.next() => self.on_said(said, &out).await?,
                 Some(it) = fed.recv() => self.on_fed(it, &out).await?,
                 told = feeds.next() => self.on_told(told, &out).await?,
                 _ = tick.tick() => self.feed(Input::Tick, None, &out).await.map(drop)?,
@@ -223,6 +226,17 @@ impl Live {
         }
     }
 
+    /// What a person does: durable first, then for the engine, then answered.
+    async fn on_said(&mut self, said: Said, out: &mpsc::Sender<Fed>) -> Result<(), ShellError> {
+        self.shell.note(now(), &said.records).await?;
+        for command in said.commands.iter().cloned() {
+            self.feed(Input::Command(command), None, out).await?;
+        }
+        self.door.grew();
+        said.done();
+        Ok(())
+    }
+
     async fn on_answer(
         &mut self,
         answer: Input,
@@ -262,6 +276,7 @@ impl Live {
         });
         if !carried.records.is_empty() {
             self.board.take(self.shell.engine());
+            self.door.grew();
         }
         for (chain, from) in &carried.fetch {
             self.reopen(*chain, *from, out);

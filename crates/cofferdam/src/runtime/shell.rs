@@ -112,6 +112,14 @@ impl Shell {
         self.store(now, &[record]).await
     }
 
+    /// Makes records durable that do not concern the engine.
+    ///
+    /// # Errors
+    /// [`ShellError::Journal`].
+    pub async fn note(&self, now: Timestamp, records: &[Record]) -> Result<(), ShellError> {
+        self.store(now, records).await
+    }
+
     /// Feeds one input. When this returns, all its records are durable; what it began goes on in tasks
     /// whose answers [`Self::answer`] gives.
     ///

@@ -1,6 +1,7 @@
 //! What crosses the process: the built program, chains, journals.
 #![expect(clippy::expect_used, reason = "a test may panic")]
 
+mod api;
 mod backtest;
 mod cli;
 mod corpus;

@@ -134,16 +134,38 @@ fn a_playbook_is_shown_and_rehearsed_in_plain_words() {
 }
 
 /// The program serving a run, and where.
-struct Served {
+pub(crate) struct Served {
     child: Child,
-    address: String,
+    pub(crate) address: String,
+    /// Gone with it.
+    _folder: Option<tempfile::TempDir>,
+}
+
+/// A run that waits for a worker.
+pub(crate) fn serving() -> Served {
+    let folder = pong_folder();
+    let mut served = Served::start(folder.path());
+    served._folder = Some(folder);
+    served
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 impl Served {
     fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &["--worker", "pong"])
+    }
+
+    fn start_with(folder: &Path, more: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_cofferdam"))
             .args(["playbook", "run", "pong.json", "--listen", "127.0.0.1:0"])
-            .args(["--worker", "pong", "--journal", "run"])
+            .args(["--journal", "run"])
+            .args(more)
             .env("COFFERDAM_FIN_TOKEN", TOKEN)
             .current_dir(folder)
             .stdout(Stdio::piped())
@@ -154,7 +176,9 @@ impl Served {
         let mut lines = BufReader::new(stderr).lines();
         let line = lines.next().expect("a line").expect("text");
         let address = line.rsplit("http://").next().expect("an address").to_owned();
-        Self { child, address }
+        // What follows must find a reader.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, address, _folder: None }
     }
 
     /// Status and body of a request.
@@ -267,4 +291,136 @@ fn the_foreign_client_is_driven_to_the_end() {
     worker.kill().expect("its end");
     worker.wait().expect("its end");
     assert!(good, "{out}");
+}
+
+/// A playbook that asks two signers one question, and then has a person do something.
+fn asking() -> Value {
+    let id = |it: &str, kind: &str| format!("{kind}--0971eaa5-68b2-4c51-a59e-97a7192fdd{it}");
+    let extension = "extension-definition--7b5e1c9a-3f0d-5a84-9c61-2d4e8f0b6a13";
+    let mut it: Value = serde_json::from_str(PONG).expect("JSON");
+    let perform =
+        json!({ "do": "approval", "question": "Reopen?", "quorum": 2, "roles": ["signer"] });
+    it.as_object_mut().expect("an object").remove("playbook_variables");
+    it["workflow"] = json!({
+        id("03", "start"): { "type": "start", "on_completion": id("04", "action") },
+        id("04", "action"): {
+            "type": "action", "name": "Ask",
+            "commands": [{ "type": "manual", "command": "Reopen?" }],
+            "agent": id("05", "organization"), "timeout": 600_000,
+            "step_extensions": { extension: perform }, "on_completion": id("08", "action"),
+        },
+        id("08", "action"): {
+            "type": "action", "name": "Do",
+            "commands": [{ "type": "manual", "command": "Reopen it." }],
+            "agent": id("05", "organization"), "timeout": 600_000, "on_completion": id("07", "end"),
+        },
+        id("07", "end"): { "type": "end" },
+    });
+    it["extension_definitions"] = json!({ extension: {
+        "type": "extension-definition", "name": "cofferdam-perform", "version": "1.0.0",
+        "created_by": "identity--36fcb90e-63b0-54e6-80ea-544b9de09ef6",
+        "schema": "https://github.com/cofferdam/cofferdam/blob/main/docs/guides/playbooks.md",
+    }});
+    it
+}
+
+const PERSONAL: &str = "a-token-of-alice-and-of-nobody-else";
+
+/// A plan that names two signers and one who looks.
+fn named(folder: &Path) {
+    let new = cofferdam(&["plan", "new", "plan"], folder);
+    assert!(new.status.success(), "{}", text(&new.stderr));
+    let file = folder.join("plan/plan.toml");
+    let mut plan = std::fs::read_to_string(&file).expect("a plan");
+    let hash = alloy_primitives::hex::encode(<sha2::Sha256 as sha2::Digest>::digest(PERSONAL));
+    for (name, byte, more) in [
+        ("alice", 1, format!("roles = [\"signer\"]\ntoken-sha256 = \"0x{hash}\"")),
+        ("bob", 2, "roles = [\"signer\"]".to_owned()),
+        ("dave", 4, String::new()),
+    ] {
+        let account = crate::api::wallet(byte).address();
+        plan += &format!(
+            "\n[[people]]\nid = \"{name}\"\naccounts = [\"eip155:1:{account}\"]\n{more}\n"
+        );
+    }
+    std::fs::write(file, plan).expect("a file");
+}
+
+/// An answer of the wallet `byte` to `job`.
+fn signed(run: &Value, job: &str, byte: u8, role: Option<&str>) -> Value {
+    use alloy::signers::SignerSync;
+    use cofferdam_signing::approval::{SignedAnswer, variables_hash};
+    let wallet = crate::api::wallet(byte);
+    let at = crate::api::now();
+    let mut answer = SignedAnswer {
+        chain: cofferdam_core::ChainId(1),
+        run: run.as_str().and_then(|it| it.parse().ok()).expect("a run"),
+        job: job.parse().expect("a job"),
+        role: role.unwrap_or_default().to_owned(),
+        failed: String::new(),
+        evidence: alloy_primitives::B256::ZERO,
+        variables: variables_hash(&std::collections::BTreeMap::new()).expect("a hash"),
+        at,
+        expires: at.plus_ms(300_000),
+        signer: wallet.address(),
+        signature: alloy_primitives::Bytes::new(),
+    };
+    let signature = wallet.sign_hash_sync(&answer.hash()).expect("a signature");
+    answer.signature = signature.as_bytes().into();
+    let seal = json!({
+        "at": answer.at, "expires": answer.expires,
+        "signer": answer.signer, "signature": answer.signature,
+    });
+    json!({ "role": role, "signed": seal })
+}
+
+#[test]
+fn a_question_is_answered_by_wallets_that_the_plan_names_and_by_nobody_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("pong.json"), asking().to_string()).expect("a file");
+    named(folder.path());
+    let served = Served::start_with(folder.path(), &["--plan", "plan"]);
+    assert_eq!(served.ask("GET", "/jobs", TOKEN, &json!({})).0, 401, "workers are no people");
+    let (status, open) = served.ask("GET", "/jobs", PERSONAL, &json!({}));
+    assert_eq!(status, 200);
+    let (run, job) = (&open["run"], open["jobs"][0]["job"].as_str().expect("a job").to_owned());
+    let path = format!("/jobs/{job}");
+    let say = |token: &str, body: &Value| served.ask("POST", &path, token, body).0;
+    let role = json!({ "role": "signer" });
+    assert_eq!(say(TOKEN, &role), 401, "the token of workers answers nothing");
+    assert_eq!(say(PERSONAL, &role), 403, "a question wants a signature");
+    assert_eq!(
+        say(PERSONAL, &json!({ "by": "bob", "role": "signer" })),
+        422,
+        "nobody names themselves"
+    );
+    assert_eq!(say("", &signed(run, &job, 9, Some("signer"))), 403, "a stranger");
+    assert_eq!(say("", &signed(run, &job, 4, Some("signer"))), 403, "who only looks");
+    assert_eq!(say("", &signed(run, &job, 1, Some("counsel"))), 403, "a role that is not theirs");
+    let mut forged = signed(run, &job, 1, Some("signer"));
+    forged["failed"] = json!("no");
+    assert_eq!(say("", &forged), 403, "not what was signed");
+    let other = signed(&json!(format!("0x{}", "7".repeat(64))), &job, 1, Some("signer"));
+    assert_eq!(say("", &other), 403, "for another run");
+    let first = signed(run, &job, 1, Some("signer"));
+    assert_eq!(say("", &first), 204);
+    assert_eq!(say("", &first), 409, "once");
+    assert_eq!(say("", &signed(run, &job, 1, Some("signer"))), 409, "one person is one voice");
+    let second = signed(run, &job, 2, Some("signer"));
+    served.kill();
+
+    // After our death the first answer is known, and is still taken once.
+    let served = Served::start_with(folder.path(), &["--plan", "plan"]);
+    assert_eq!(served.ask("POST", &path, "", &first).0, 409);
+    assert_eq!(served.ask("POST", &path, "", &second).0, 204);
+    let (_, open) = served.ask("GET", "/jobs", PERSONAL, &json!({}));
+    let job = open["jobs"][0]["job"].as_str().expect("what is to be done").to_owned();
+    let done = served.ask("POST", &format!("/jobs/{job}"), PERSONAL, &json!({}));
+    assert_eq!(done.0, 204, "what is no question is answered with a token");
+    let (good, out) = served.finish();
+    assert!(good, "{out}");
+    let export = cofferdam(&["journal", "export", "--journal", "run"], folder.path());
+    let export = text(&export.stdout);
+    assert_eq!(export.matches("\"signed\"").count(), 2, "{export}");
+    assert!(export.contains("\"channel\":\"wallet\"") && export.contains("\"by\":\"alice\""));
 }

@@ -6,6 +6,7 @@ mod actions;
 mod entities;
 mod feeds;
 mod learned;
+mod people;
 mod reach;
 mod secrets;
 
@@ -46,6 +47,7 @@ pub fn check(plan: &Plan, map: &SourceMap) -> Vec<PlanError> {
     check.feeds();
     check.decision();
     check.calendar();
+    check.people();
     check.errors
 }
 
@@ -78,13 +80,15 @@ impl<'a> Check<'a> {
     fn names(&mut self) {
         let plan = self.plan;
         self.title(at!["name"], &plan.name);
-        let ids: [(&str, Vec<&str>); 6] = [
+        let ids: [(&str, Vec<&str>); 8] = [
             ("entities", plan.entities.iter().map(|it| it.id.as_str()).collect()),
             ("rules", plan.rules.iter().map(|it| it.id.as_str()).collect()),
             ("actions", plan.actions.iter().map(|it| it.id.as_str()).collect()),
             ("relayers", plan.relayers.iter().map(|it| it.id.as_str()).collect()),
             ("notifiers", plan.notifiers.iter().map(|it| it.id.as_str()).collect()),
             ("feeds", plan.feeds.iter().map(|it| it.id.as_str()).collect()),
+            ("people", plan.people.iter().map(|it| it.id.as_str()).collect()),
+            ("machines", plan.machines.iter().map(|it| it.id.as_str()).collect()),
         ];
         for (list, ids) in ids {
             let mut seen = BTreeSet::new();

@@ -1,57 +1,76 @@
 //! A run for workers and people that connect over HTTP.
 //!
-//! Workers speak the Fin protocol of SOARCA (`POST /fin/register`, `POST /fin/poll`, `PUT /fin/jobs/ID`,
-//! `PATCH /fin/jobs/ID/status`, `DELETE /fin/ID`); people answer with `POST /jobs/ID`.
+//! Workers speak the Fin protocol of SOARCA, see [`super::workers`], and register with a token that is theirs alone;
+//! people look with `GET /jobs` and answer with `POST /jobs/ID`, see [`super::say`].
 //!
 //! **Invariant:** what a request changes is durable in the journal before it is answered or acted on.
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, process::ExitCode, sync::Arc, time::Duration};
 
+use alloy_primitives::B256;
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, Path, State},
+    extract::{DefaultBodyLimit, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{delete, get, patch, post, put},
 };
-use cofferdam_core::{Record, Timestamp, ports::Journal, secret::Secret};
+use cofferdam_core::{
+    ChainId, Record, Timestamp,
+    ports::{Journal, JournalError},
+    secret::Secret,
+};
 use cofferdam_playbook::{
-    Allowance, Answer, Context, Effect, Entry, Input, Limits, Playbook, Run, RunId,
-    fin::{self, FinError, FinEvent, FinResult, Fins, LONG_POLL_S, Pinged, Polled, Register},
+    Allowance, Context, Effect, Entry, Input, Limits, Playbook, Run, RunId,
+    fin::{FinEvent, Fins},
     run::{Outcome, Refusal, Stepped, Work},
     show,
 };
 use cofferdam_record::LocalJournal;
-use ring::rand::{SecureRandom, SystemRandom};
-use serde::Deserialize;
+use cofferdam_signing::approval::SignedAnswer;
 use serde_json::{Value, json};
 use tokio::{
     net::TcpListener,
     sync::{Mutex, Notify},
 };
 
-use super::{CliError, Output, RunArgs, dry, given};
-use crate::{cli::journal, runtime::now};
+use super::{CliError, Output, RunArgs, dry, given, say, workers};
+use crate::{
+    cli::{journal, plan::load},
+    people::Directory,
+    runtime::{Bounded, Caller, LIFE_OF_STRANGERS, now},
+};
 
 /// Largest body of a request, in bytes.
 const BODY_BYTES_MAX: usize = 1 << 20;
-/// Where the token for workers and people stands.
+/// Where the token that workers register with stands.
 const TOKEN_ENV: &str = "COFFERDAM_FIN_TOKEN";
 /// How often deadlines are looked at when nothing else happens, in milliseconds.
 const TICK_MS: u64 = 250;
 
-struct Live {
-    playbook: Playbook,
+pub(super) struct Live {
+    pub(super) playbook: Playbook,
     allowance: Allowance,
-    limits: Limits,
+    pub(super) limits: Limits,
     journal: LocalJournal,
-    secret: Secret,
+    pub(super) secret: Secret,
+    pub(super) people: Directory,
+    /// The chain that wallets sign for.
+    pub(super) chain: ChainId,
     output: Output,
-    run: Mutex<(Run, Fins)>,
-    changed: Notify,
+    pub(super) held: Mutex<Held>,
+    pub(super) changed: Notify,
 }
 
-type Shared = State<Arc<Live>>;
+/// What the journal holds.
+pub(super) struct Held {
+    pub(super) run: Run,
+    pub(super) fins: Fins,
+    /// Signed answers that were taken, by hash, with when they expire.
+    signed: BTreeMap<B256, Timestamp>,
+}
+
+pub(super) type Shared = State<Arc<Live>>;
 
 pub(super) async fn run(
     args: &RunArgs,
@@ -61,31 +80,39 @@ pub(super) async fn run(
 ) -> Result<ExitCode, CliError> {
     let secret = std::env::var(TOKEN_ENV).ok().filter(|it| !it.is_empty()).ok_or_else(|| {
         CliError::new(format!("{TOKEN_ENV} is not set"))
-            .hint("it holds the token that workers and people connect with")
+            .hint("it holds the token that workers register with")
     })?;
     let allowance = dry::allowance(args, &playbook)?;
     let limits = Limits::default();
     let journal = LocalJournal::open(&args.journal).await.map_err(journal::broken)?;
     let cx = Context { playbook: &playbook, allowance: &allowance, limits: &limits };
-    let (run, fins, fresh) = begin(args, &cx, &journal).await?;
+    let (people, chain) = people(args)?;
+    let (held, fresh) = begin(args, &cx, &journal).await?;
     let listener = TcpListener::bind(listen).await.map_err(|it| {
         CliError::io(&format!("listen on {listen}"), it)
             .hint("choose another address with --listen")
     })?;
     let address = listener.local_addr().map_err(|it| CliError::io("listen", it))?;
-    output.note(&format!("run {} listens on http://{address}", run.id.short()));
+    output.note(&format!("run {} listens on http://{address}", held.run.id.short()));
+    if people.people().next().is_none() {
+        output
+            .note("warning: no plan names people, so that nobody can answer; name one with --plan");
+    }
     let live = Arc::new(Live {
         playbook,
         allowance,
         limits,
         journal,
         secret: Secret::new(secret),
+        people,
+        chain,
         output: *output,
-        run: Mutex::new((run, fins)),
+        held: Mutex::new(held),
         changed: Notify::new(),
     });
     live.act(&fresh);
-    let served = routes(live.clone());
+    let served = routes(live.clone()).into_make_service_with_connect_info::<Caller>();
+    let listener = Bounded::new(listener, LIFE_OF_STRANGERS);
     let server = tokio::spawn(async move { axum::serve(listener, served).await });
     let outcome = watch(&live).await?;
     // Whoever waits for a job is told that there is none before the door closes.
@@ -98,15 +125,34 @@ pub(super) async fn run(
     Ok(if worked { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Whom the plan names, and the chain that they sign for.
+fn people(args: &RunArgs) -> Result<(Directory, ChainId), CliError> {
+    let plan = args.plan.as_deref().map(load).transpose()?.map(|it| it.0);
+    let Some(plan) = plan.filter(|it| !it.people.is_empty()) else {
+        return Ok((Directory::default(), ChainId(1)));
+    };
+    let first = plan.chains.first().map_or(ChainId(1), |it| it.id);
+    let chain = plan.console.as_ref().map_or(first, |it| it.chain);
+    Ok((Directory::of(&plan), chain))
+}
+
 /// The run and the workers that the journal holds, or a new run.
 async fn begin(
     args: &RunArgs,
     cx: &Context<'_>,
     journal: &LocalJournal,
-) -> Result<(Run, Fins, Vec<Effect>), CliError> {
+) -> Result<(Held, Vec<Effect>), CliError> {
     let (mut entries, mut fins, mut unread) = (Vec::new(), Fins::default(), None);
+    let mut signed = BTreeMap::new();
     journal::for_each(journal, |it| {
         let Record::Playbook { event, .. } = &it.record else { return };
+        if let Some(told) = event.get("signed") {
+            match serde_json::from_value::<SignedAnswer>(told.clone()) {
+                Ok(answer) => _ = signed.insert(answer.hash(), answer.expires),
+                Err(error) => unread = Some((it.seq, error)),
+            }
+            return;
+        }
         // Events of the run have an `event`; a `worker` some of them have as well.
         if event.get("event").is_none() {
             match serde_json::from_value::<FinEvent>(event.clone()) {
@@ -133,7 +179,7 @@ async fn begin(
                 .hint("name another journal with --journal"));
         }
         let effects = run.outstanding();
-        return Ok((run, fins, effects));
+        return Ok((Held { run, fins, signed }, effects));
     }
     let at = now();
     let id = RunId::derive(&[cx.playbook.digest.as_slice(), &at.0.to_be_bytes()]);
@@ -142,7 +188,11 @@ async fn begin(
             .hint("`cofferdam playbook show` lists what the caller sets")
     })?;
     keep(journal, at, &run, &stepped.records).await.map_err(journal::broken)?;
-    Ok((run, fins, stepped.effects))
+    Ok((Held { run, fins, signed }, stepped.effects))
+}
+
+fn unwritable(error: serde_json::Error) -> JournalError {
+    JournalError::Unavailable(Box::new(error))
 }
 
 async fn keep<T: serde::Serialize>(
@@ -150,11 +200,10 @@ async fn keep<T: serde::Serialize>(
     at: Timestamp,
     run: &Run,
     records: &[T],
-) -> Result<(), cofferdam_core::ports::JournalError> {
+) -> Result<(), JournalError> {
     let mut out = Vec::new();
     for it in records {
-        let event = serde_json::to_value(it)
-            .map_err(|it| cofferdam_core::ports::JournalError::Unavailable(Box::new(it)))?;
+        let event = serde_json::to_value(it).map_err(unwritable)?;
         out.push(Record::Playbook { run: run.id.0, event });
     }
     if !out.is_empty() {
@@ -169,7 +218,7 @@ async fn watch(live: &Live) -> Result<Outcome, CliError> {
         if let Err(NotTaken::Journal(error)) = live.step(Input::Tick).await {
             return Err(journal::broken(error));
         }
-        if let Some(it) = live.run.lock().await.0.ended.clone() {
+        if let Some(it) = live.held.lock().await.run.ended.clone() {
             return Ok(it);
         }
         let tick = Duration::from_millis(TICK_MS);
@@ -178,9 +227,11 @@ async fn watch(live: &Live) -> Result<Outcome, CliError> {
 }
 
 /// Why an input had no effect.
-enum NotTaken {
+pub(super) enum NotTaken {
     Refused(Refusal),
-    Journal(cofferdam_core::ports::JournalError),
+    /// The same signed answer was taken before.
+    Replayed,
+    Journal(JournalError),
 }
 
 impl Live {
@@ -188,18 +239,41 @@ impl Live {
         Context { playbook: &self.playbook, allowance: &self.allowance, limits: &self.limits }
     }
 
-    /// Takes an input: the state in memory changes only once its records are durable.
-    async fn step(&self, input: Input) -> Result<(), NotTaken> {
-        let mut held = self.run.lock().await;
+    /// Takes an input that nobody signed.
+    pub(super) async fn step(&self, input: Input) -> Result<(), NotTaken> {
+        self.take(input, None).await
+    }
+
+    /// Takes an input: the state in memory changes only once its records are durable, with the signature that they
+    /// rest on.
+    pub(super) async fn take(
+        &self,
+        input: Input,
+        signed: Option<&SignedAnswer>,
+    ) -> Result<(), NotTaken> {
+        let mut held = self.held.lock().await;
         let at = now();
-        let mut next = held.0.clone();
+        if signed.is_some_and(|it| held.signed.contains_key(&it.hash())) {
+            return Err(NotTaken::Replayed);
+        }
+        let mut next = held.run.clone();
         let Stepped { records, effects } =
             next.step(&self.context(), at, input).map_err(NotTaken::Refused)?;
         if records.is_empty() {
             return Ok(());
         }
+        let signatures = signed.map(|it| json!({ "signed": it }));
+        let records = records.iter().map(serde_json::to_value);
+        let records: Result<Vec<Value>, _> =
+            signatures.map(Ok).into_iter().chain(records).collect();
+        let records = records.map_err(|it| NotTaken::Journal(unwritable(it)))?;
         keep(&self.journal, at, &next, &records).await.map_err(NotTaken::Journal)?;
-        held.0 = next;
+        held.run = next;
+        if let Some(it) = signed {
+            // One that has expired is refused for that.
+            held.signed.retain(|_, expires| *expires > at);
+            held.signed.insert(it.hash(), it.expires);
+        }
         drop(held);
         self.act(&effects);
         self.changed.notify_waiters();
@@ -222,223 +296,44 @@ impl Live {
     }
 
     /// Makes what a worker is durable, then counts it.
-    async fn enrol(&self, event: &FinEvent) -> Result<(), NotTaken> {
-        let mut held = self.run.lock().await;
+    pub(super) async fn enrol(&self, event: &FinEvent) -> Result<(), NotTaken> {
+        let mut held = self.held.lock().await;
         let at = now();
         let events = std::slice::from_ref(event);
-        keep(&self.journal, at, &held.0, events).await.map_err(NotTaken::Journal)?;
-        held.1.apply(at, event);
+        keep(&self.journal, at, &held.run, events).await.map_err(NotTaken::Journal)?;
+        held.fins.apply(at, event);
         Ok(())
-    }
-
-    async fn worker(&self, headers: &HeaderMap) -> Result<String, Response> {
-        let token = bearer(headers).unwrap_or_default();
-        self.run.lock().await.1.authenticate(now(), token).map_err(|it| refused(&it))
     }
 }
 
 fn routes(live: Arc<Live>) -> Router {
     Router::new()
-        .route("/fin/register", post(register))
-        .route("/fin/poll", post(poll))
-        .route("/fin/jobs/{job}", put(result))
-        .route("/fin/jobs/{job}/status", patch(status))
-        .route("/fin/{fin}", delete(unregister))
-        .route("/jobs", get(jobs))
-        .route("/jobs/{job}", post(say))
+        .route("/fin/register", post(workers::register))
+        .route("/fin/poll", post(workers::poll))
+        .route("/fin/jobs/{job}", put(workers::result))
+        .route("/fin/jobs/{job}/status", patch(workers::status))
+        .route("/fin/{fin}", delete(workers::unregister))
+        .route("/jobs", get(say::jobs))
+        .route("/jobs/{job}", post(say::say))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(live)
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
 }
 
-fn message(status: StatusCode, text: impl std::fmt::Display) -> Response {
+pub(super) fn message(status: StatusCode, text: impl std::fmt::Display) -> Response {
     (status, Json(json!({ "message": text.to_string() }))).into_response()
 }
 
-fn refused(error: &FinError) -> Response {
-    let status = match error {
-        FinError::Unauthorised => StatusCode::UNAUTHORIZED,
-        FinError::Bad(_) => StatusCode::BAD_REQUEST,
-        FinError::NoJob => StatusCode::NOT_FOUND,
-    };
-    message(status, error)
-}
-
-fn not_taken(why: NotTaken) -> Response {
+pub(super) fn not_taken(why: NotTaken) -> Response {
     match why {
         NotTaken::Refused(Refusal::NoJob(job)) => {
             message(StatusCode::NOT_FOUND, Refusal::NoJob(job))
         }
         NotTaken::Refused(it) => message(StatusCode::CONFLICT, it),
+        NotTaken::Replayed => message(StatusCode::CONFLICT, "this very answer was given before"),
         NotTaken::Journal(it) => message(StatusCode::SERVICE_UNAVAILABLE, it),
-    }
-}
-
-async fn register(State(live): Shared, Json(request): Json<Register>) -> Response {
-    let mut entropy = [0; 48];
-    if SystemRandom::new().fill(&mut entropy).is_err() {
-        return message(StatusCode::SERVICE_UNAVAILABLE, "no randomness");
-    }
-    let lease = live.limits.lease_ms;
-    let judged = live.run.lock().await.1.register(now(), &request, &live.secret, entropy, lease);
-    match judged {
-        Err(error) => refused(&error),
-        Ok((it, event)) => match live.enrol(&event).await {
-            Ok(()) => (StatusCode::CREATED, Json(it)).into_response(),
-            Err(why) => not_taken(why),
-        },
-    }
-}
-
-async fn poll(State(live): Shared, headers: HeaderMap) -> Response {
-    let worker = match live.worker(&headers).await {
-        Ok(it) => it,
-        Err(response) => return response,
-    };
-    let until = tokio::time::Instant::now() + Duration::from_secs(u64::from(LONG_POLL_S));
-    loop {
-        // Listening begins before looking, so that no change falls in between.
-        let changed = live.changed.notified();
-        tokio::pin!(changed);
-        changed.as_mut().enable();
-        let found = {
-            let held = live.run.lock().await;
-            if held.0.ended.is_some() {
-                return StatusCode::NO_CONTENT.into_response();
-            }
-            held.1.job_for(&worker, &held.0)
-        };
-        if let Some(job) = found {
-            match live.step(Input::Take { job, worker: worker.clone() }).await {
-                Ok(()) => {
-                    let held = live.run.lock().await;
-                    let made = fin::job(&held.0, &live.playbook, job, live.limits.lease_ms);
-                    if let Some(job) = made {
-                        return Json(Polled { job }).into_response();
-                    }
-                }
-                // Another worker was faster: look again.
-                Err(NotTaken::Refused(_)) => continue,
-                Err(why) => return not_taken(why),
-            }
-        }
-        if tokio::time::timeout_at(until, changed).await.is_err() {
-            return StatusCode::NO_CONTENT.into_response();
-        }
-    }
-}
-
-async fn result(
-    State(live): Shared,
-    Path(job): Path<String>,
-    headers: HeaderMap,
-    Json(said): Json<FinResult>,
-) -> Response {
-    let worker = match live.worker(&headers).await {
-        Ok(it) => it,
-        Err(response) => return response,
-    };
-    let found = fin::find(&live.run.lock().await.0, &job).map(|it| it.0);
-    match found {
-        Err(error) => refused(&error),
-        Ok(id) => match live.step(fin::answer(id, &worker, said)).await {
-            Ok(()) => StatusCode::NO_CONTENT.into_response(),
-            Err(why) => not_taken(why),
-        },
-    }
-}
-
-async fn status(State(live): Shared, Path(job): Path<String>, headers: HeaderMap) -> Response {
-    let worker = match live.worker(&headers).await {
-        Ok(it) => it,
-        Err(response) => return response,
-    };
-    let found = fin::find(&live.run.lock().await.0, &job).map(|it| it.0);
-    match found {
-        Err(error) => refused(&error),
-        Ok(job) => match live.step(Input::Keep { job, worker }).await {
-            Ok(()) => Json(Pinged { action: "continue" }).into_response(),
-            Err(NotTaken::Refused(_)) => Json(Pinged { action: "cancel" }).into_response(),
-            Err(why) => not_taken(why),
-        },
-    }
-}
-
-async fn unregister(State(live): Shared, Path(id): Path<String>, headers: HeaderMap) -> Response {
-    match live.worker(&headers).await {
-        Err(response) => response,
-        Ok(worker) => {
-            let judged = live.run.lock().await.1.unregister(&worker, &id);
-            match judged {
-                Err(error) => refused(&error),
-                Ok(event) => match live.enrol(&event).await {
-                    Ok(()) => StatusCode::NO_CONTENT.into_response(),
-                    Err(why) => not_taken(why),
-                },
-            }
-        }
-    }
-}
-
-/// What a person says of a job.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Said {
-    by: String,
-    #[serde(default)]
-    role: Option<String>,
-    #[serde(default)]
-    failed: Option<String>,
-    #[serde(default)]
-    evidence: Option<alloy_primitives::B256>,
-    #[serde(default)]
-    variables: std::collections::BTreeMap<String, String>,
-}
-
-fn is_person(live: &Live, headers: &HeaderMap) -> bool {
-    use sha2::{Digest, Sha256};
-    let token = bearer(headers).unwrap_or_default();
-    Sha256::digest(token) == Sha256::digest(live.secret.expose())
-}
-
-async fn jobs(State(live): Shared, headers: HeaderMap) -> Response {
-    if !is_person(&live, &headers) {
-        return message(StatusCode::UNAUTHORIZED, "the token is not known");
-    }
-    let held = live.run.lock().await;
-    let open: Vec<Value> = held
-        .0
-        .open_jobs()
-        .map(|(id, job)| json!({ "job": id, "work": job.work, "state": job.state }))
-        .collect();
-    Json(json!({ "run": held.0.id, "held": held.0.held, "jobs": open })).into_response()
-}
-
-async fn say(
-    State(live): Shared,
-    Path(job): Path<String>,
-    headers: HeaderMap,
-    Json(said): Json<Said>,
-) -> Response {
-    if !is_person(&live, &headers) {
-        return message(StatusCode::UNAUTHORIZED, "the token is not known");
-    }
-    let Ok(job) = job.parse() else {
-        return message(StatusCode::NOT_FOUND, "there is no such job");
-    };
-    let answer = Answer {
-        by: said.by,
-        role: said.role,
-        channel: "http".into(),
-        evidence: said.evidence,
-        failed: said.failed,
-        variables: said.variables,
-    };
-    match live.step(Input::Answer { job: cofferdam_playbook::JobId(job), answer }).await {
-        Ok(()) => StatusCode::NO_CONTENT.into_response(),
-        Err(why) => not_taken(why),
     }
 }

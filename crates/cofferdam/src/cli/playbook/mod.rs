@@ -2,6 +2,8 @@
 
 mod dry;
 mod live;
+mod say;
+mod workers;
 
 use std::{
     collections::BTreeMap,
@@ -79,7 +81,8 @@ pub struct RunArgs {
     /// A command type that workers may be given.
     #[arg(long, value_name = "TYPE")]
     worker: Vec<String>,
-    /// Where workers and people connect. The token stands in COFFERDAM_FIN_TOKEN.
+    /// Where workers and people connect. The token that workers register with stands in COFFERDAM_FIN_TOKEN; people are
+    /// those of the plan.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
     /// The journal of the run; one that is there is gone on with.
