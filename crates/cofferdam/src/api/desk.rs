@@ -28,7 +28,7 @@ use super::{
     ApiError, Fault, ballot,
     book::{Book, Change},
     meter::Meter,
-    session::{Lasts, Sessions},
+    session::{Entropy, Lasts, Sessions},
 };
 use crate::{
     people::Directory,
@@ -83,14 +83,20 @@ impl std::fmt::Debug for Desk {
 }
 
 impl Desk {
-    pub(crate) fn new(plan: Arc<Plan>, console: Console, board: Board, door: Door) -> Self {
+    /// `secret` proves the nonces that this run of the program gives out.
+    pub(crate) fn new(
+        plan: Arc<Plan>,
+        console: Console,
+        (board, door): (Board, Door),
+        secret: &Entropy,
+    ) -> Self {
         let lasts = Lasts { idle_ms: console.idle.0, whole_ms: console.lasts.0 };
         Self {
             people: Directory::of(&plan),
             console,
             plan,
             board,
-            sessions: Mutex::new(Sessions::new(lasts)),
+            sessions: Mutex::new(Sessions::new(lasts, secret)),
             by_address: Meter::new(ADDRESS_PER_MINUTE),
             sign_ins: Meter::new(SIGN_INS_PER_MINUTE),
             changes_by: Meter::new(CHANGES_PER_MINUTE),

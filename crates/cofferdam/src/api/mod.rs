@@ -45,10 +45,15 @@ use crate::runtime::{Caller, Door, health::Board};
 pub struct Api(Arc<Desk>);
 
 impl Api {
-    /// The API, its reader at work in `tasks`; `None` if the plan has no console.
+    /// The API, its reader at work in `tasks`; `None` if the plan has no console, or if there is no randomness for
+    /// its sessions, which is logged.
     pub fn start(plan: &Plan, board: Board, door: Door, tasks: &mut JoinSet<()>) -> Option<Self> {
         let console = plan.console.clone()?;
-        let desk = Arc::new(Desk::new(Arc::new(plan.clone()), console, board, door));
+        let secret = sign_in::entropy()
+            .inspect_err(|_| tracing::error!("no console: there is no randomness for its sessions"))
+            .ok()?;
+        let desk = Desk::new(Arc::new(plan.clone()), console, (board, door), &secret);
+        let desk = Arc::new(desk);
         desk.tend(tasks);
         Some(Self(desk))
     }

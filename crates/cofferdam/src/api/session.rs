@@ -1,19 +1,22 @@
 //! Who is signed in: nonces that count once, and sessions with an end.
 //!
 //! **Invariant:** a session is known by the hash of its cookie alone, begins with a sign-in and never before it, and
-//! ends when it is not used, when its time is over, or when its person is gone from the plan. Time and randomness are
-//! arguments.
+//! ends when it is not used, when its time is over, or when its person is gone from the plan. A nonce that is out costs no
+//! memory, so that strangers who ask for many lock nobody out. Time and randomness are arguments.
 
 use std::collections::BTreeMap;
 
 use alloy_primitives::{B256, hex};
 use cofferdam_core::Timestamp;
+use ring::hmac;
 use sha2::{Digest, Sha256};
 
 /// How long a nonce counts, in milliseconds.
 pub(crate) const NONCE_MS: u64 = 300_000;
-/// Nonces that are out at a time.
-const NONCES_MAX: usize = 1_024;
+/// Bytes of a nonce: when it was given, what makes it different, and the proof that it is ours.
+const NONCE_BYTES: [usize; 3] = [8, 16, 16];
+/// Nonces spent within the time that they count; only people of the plan spend any.
+const SPENT_MAX: usize = 4_096;
 /// Sessions at a time, in all and of one person. The one that was not used longest goes.
 const SESSIONS_MAX: usize = 1_000;
 const SESSIONS_OF_ONE_MAX: usize = 8;
@@ -49,32 +52,60 @@ impl std::fmt::Debug for Session {
 }
 
 /// Nonces and sessions.
-#[derive(Debug)]
 pub(crate) struct Sessions {
     lasts: Lasts,
-    nonces: BTreeMap<String, Timestamp>,
+    /// Proves that a nonce is ours. Another run of the program has another.
+    key: hmac::Key,
+    spent: BTreeMap<String, Timestamp>,
     open: BTreeMap<B256, Session>,
 }
 
+impl std::fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sessions").field("open", &self.open.len()).finish_non_exhaustive()
+    }
+}
+
 impl Sessions {
-    pub(crate) fn new(lasts: Lasts) -> Self {
-        Self { lasts, nonces: BTreeMap::new(), open: BTreeMap::new() }
+    pub(crate) fn new(lasts: Lasts, secret: &Entropy) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        Self { lasts, key, spent: BTreeMap::new(), open: BTreeMap::new() }
     }
 
-    /// A nonce, or nothing while too many are out.
-    pub(crate) fn nonce(&mut self, now: Timestamp, entropy: &Entropy) -> Option<String> {
-        self.nonces.retain(|_, until| *until > now);
-        if self.nonces.len() >= NONCES_MAX {
-            return None;
+    /// A nonce that counts from now on.
+    pub(crate) fn nonce(&self, now: Timestamp, entropy: &Entropy) -> String {
+        let [_, random, proof] = NONCE_BYTES;
+        let mut out = now.0.to_be_bytes().to_vec();
+        out.extend_from_slice(&entropy[..random]);
+        let tag = hmac::sign(&self.key, &out);
+        out.extend_from_slice(&tag.as_ref()[..proof]);
+        hex::encode(out)
+    }
+
+    /// Whether `nonce` is ours, counts now and was not spent.
+    pub(crate) fn counts(&self, now: Timestamp, nonce: &str) -> bool {
+        let [time, random, proof] = NONCE_BYTES;
+        let canonical = nonce.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'));
+        let bytes = hex::decode(nonce).unwrap_or_default();
+        if !canonical || bytes.len() != time + random + proof {
+            return false;
         }
-        let nonce = hex::encode(&entropy[..16]);
-        self.nonces.insert(nonce.clone(), now.plus_ms(NONCE_MS));
-        Some(nonce)
+        let (told, tag) = bytes.split_at(time + random);
+        let ours = hmac::sign(&self.key, told);
+        let differ = ours.as_ref().iter().zip(tag).fold(0, |all, (a, b)| all | (a ^ b));
+        let at = told.iter().take(time).fold(0u64, |all, it| all << 8 | u64::from(*it));
+        let fresh = now.0 >= at && now.since_ms(Timestamp(at)) < NONCE_MS;
+        std::hint::black_box(differ) == 0 && fresh && !self.spent.contains_key(nonce)
     }
 
-    /// Whether `nonce` is out. It is not any more.
+    /// Spends a nonce: whether it counted until now, and does no more.
     pub(crate) fn spend(&mut self, now: Timestamp, nonce: &str) -> bool {
-        self.nonces.remove(nonce).is_some_and(|until| until > now)
+        self.spent.retain(|_, until| *until > now);
+        if !self.counts(now, nonce) || self.spent.len() >= SPENT_MAX {
+            return false;
+        }
+        self.spent.insert(nonce.to_owned(), now.plus_ms(NONCE_MS));
+        true
     }
 
     /// Opens a session and gives its cookie.
@@ -157,24 +188,35 @@ mod tests {
 
     #[test]
     fn a_nonce_counts_once_and_in_time() {
-        let mut it = Sessions::new(LASTS);
-        let nonce = it.nonce(Timestamp(0), &[1; 32]).unwrap_or_default();
+        let mut it = Sessions::new(LASTS, &[7; 32]);
+        let nonce = it.nonce(Timestamp(0), &[1; 32]);
         assert!(it.spend(Timestamp(1), &nonce));
         assert!(!it.spend(Timestamp(1), &nonce), "once");
-        let nonce = it.nonce(Timestamp(0), &[2; 32]).unwrap_or_default();
-        assert!(!it.spend(Timestamp(NONCE_MS), &nonce), "too late");
-        assert!(!it.spend(Timestamp(1), "00000000"));
-        let out = (0..2_000u32).filter_map(|n| {
-            let mut entropy = [9; 32];
-            entropy[..4].copy_from_slice(&n.to_be_bytes());
-            it.nonce(Timestamp(NONCE_MS * 2), &entropy)
-        });
-        assert_eq!(out.count(), 1_024, "so many and no more");
+        assert!(!it.counts(Timestamp(1), &nonce.to_uppercase()), "nor in other letters");
+        let nonce = it.nonce(Timestamp(5), &[2; 32]);
+        assert!(!it.counts(Timestamp(5 + NONCE_MS), &nonce), "too late");
+        assert!(!it.counts(Timestamp(4), &nonce), "too early");
+        let mut forged = nonce.clone().into_bytes();
+        for at in 0..forged.len() {
+            let was = forged[at];
+            forged[at] = if was == b'0' { b'1' } else { b'0' };
+            assert!(!it.counts(Timestamp(6), &String::from_utf8_lossy(&forged)), "{at}");
+            forged[at] = was;
+        }
+        assert!(!Sessions::new(LASTS, &[8; 32]).counts(Timestamp(6), &nonce), "another program's");
+        for bad in ["", "00000000", "zz", &nonce[1..]] {
+            assert!(!it.counts(Timestamp(6), bad), "{bad}");
+        }
+        // However many are given out, the first still counts.
+        for _ in 0..10_000u32 {
+            it.nonce(Timestamp(6), &[3; 32]);
+        }
+        assert!(it.spend(Timestamp(7), &nonce));
     }
 
     #[test]
     fn a_session_ends_by_silence_by_age_and_by_hand() {
-        let mut it = Sessions::new(LASTS);
+        let mut it = Sessions::new(LASTS, &[7; 32]);
         let one = it.open(Timestamp(0), "alice", (&[1; 32], &[2; 32]));
         assert!(it.find(Timestamp(90), &one).is_some_and(|it| it.person == "alice"));
         assert!(it.find(Timestamp(180), &one).is_some(), "it was used");
@@ -193,7 +235,7 @@ mod tests {
 
     #[test]
     fn one_person_has_so_many_sessions() {
-        let mut it = Sessions::new(LASTS);
+        let mut it = Sessions::new(LASTS, &[7; 32]);
         let first = it.open(Timestamp(0), "alice", (&[0; 32], &[0; 32]));
         for n in 1..=SESSIONS_OF_ONE_MAX {
             let byte = u8::try_from(n).unwrap_or(255);

@@ -47,7 +47,11 @@ pub(crate) struct SignIn {
 
 type Answer = Result<Response, ApiError>;
 
-fn entropy() -> Result<Entropy, ApiError> {
+/// Fresh random bytes.
+///
+/// # Errors
+/// When the system has none.
+pub(super) fn entropy() -> Result<Entropy, ApiError> {
     let mut out = [0; 32];
     let filled = SystemRandom::new().fill(&mut out);
     filled.map_err(|_| ApiError::new(Fault::NotReady, "there is no randomness"))?;
@@ -58,8 +62,6 @@ pub(crate) async fn message(call: Call) -> Answer {
     let Address { address } = call.json()?;
     let console = &call.desk.console;
     let nonce = call.desk.sessions().nonce(call.now, &entropy()?);
-    let nonce =
-        nonce.ok_or_else(|| ApiError::new(Fault::TooMany, "too many sign-ins are begun"))?;
     let message = Message {
         scheme: None,
         domain: console.domain().to_owned(),
@@ -85,10 +87,12 @@ pub(crate) async fn sign_in(call: Call) -> Answer {
     }
     let message = Message::parse(&text).map_err(|it| bad(it.to_string()))?;
     let (desk, console) = (&call.desk, &call.desk.console);
-    // Spent whatever comes of it, so that nobody tries twice.
-    if !desk.sessions().spend(call.now, &message.nonce) {
+    let stale = || {
         let text = "its nonce was not given out, was used before or has expired";
-        return Err(ApiError::new(Fault::Replayed, text));
+        ApiError::new(Fault::Replayed, text)
+    };
+    if !desk.sessions().counts(call.now, &message.nonce) {
+        return Err(stale());
     }
     let signature = alloy_primitives::Signature::from_raw(&signature);
     let signature = signature.map_err(|_| bad("it is not signed".into()))?;
@@ -107,6 +111,10 @@ pub(crate) async fn sign_in(call: Call) -> Answer {
     let (cookie, csrf) = (entropy()?, entropy()?);
     let (value, session) = {
         let mut sessions = desk.sessions();
+        // Under the same lock as the session it opens, and only by people of the plan: strangers can spend none.
+        if !sessions.spend(call.now, &message.nonce) {
+            return Err(stale());
+        }
         if let Some(old) = &call.cookie {
             sessions.close(old);
         }
