@@ -4,6 +4,7 @@
 //! configuration files.
 
 pub mod backtest;
+mod board;
 pub mod cli;
 pub mod corpus;
 pub mod drill;

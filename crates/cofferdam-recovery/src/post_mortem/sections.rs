@@ -189,9 +189,9 @@ fn decisions(case: &Case, from: Sources<'_>, names: &Names) -> Vec<Block> {
 fn costs(case: &Case, from: Sources<'_>) -> Vec<Block> {
     let orders = from.account.orders().filter(|it| case.incidents.contains(&it.incident));
     let rows = orders.map(|it| {
-        let options = from.account.ledgers(&it.incident).iter().flat_map(|it| &it.options);
+        let mut options = from.account.ledgers(&it.incident).iter().flat_map(|it| &it.options);
         // What acting was taken to cost when it was last decided.
-        let weighed = options.filter(|line| line.action == it.action).last();
+        let weighed = options.rfind(|line| line.action == it.action);
         vec![
             it.action.clone(),
             it.outcome.to_owned(),

@@ -13,14 +13,20 @@ pub(crate) fn installed(packages: &[&str]) -> Option<tempfile::TempDir> {
     match npm.arg(folder.path()).args(packages).output() {
         Ok(it) if it.status.success() => Some(folder),
         Ok(it) => {
-            println!("skipped: npm cannot install {packages:?}: {}", text(&it.stderr));
+            skipped(&format!("npm cannot install {packages:?}: {}", text(&it.stderr)));
             None
         }
         Err(error) => {
-            println!("skipped: npm is not here: {error}");
+            skipped(&format!("npm is not here: {error}"));
             None
         }
     }
+}
+
+/// Says why a test, or a part of one, was not run.
+#[expect(clippy::print_stdout, reason = "a test that is skipped says why")]
+pub(crate) fn skipped(why: &str) {
+    println!("skipped: {why}");
 }
 
 /// Runs `script` as a module beside the packages of `folder`.

@@ -153,6 +153,6 @@ fn a_post_mortem_is_written_from_the_journal() {
     } else {
         let why = text(&pdf.stderr);
         assert!(why.contains("no Chromium is installed"), "{why}");
-        println!("skipped: {why}");
+        npm::skipped(&why);
     }
 }

@@ -195,7 +195,7 @@ fn parsed_by_python(site: &Path) {
         .output();
     match run {
         Ok(it) => assert!(it.status.success(), "{}", text(&it.stderr)),
-        Err(error) => println!("skipped: python3 is not here: {error}"),
+        Err(error) => npm::skipped(&format!("python3 is not here: {error}")),
     }
 }
 

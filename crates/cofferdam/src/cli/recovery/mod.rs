@@ -15,7 +15,7 @@ pub(crate) enum RecoveryCommand {
     /// What has to hold before reopening, and what proves it. Fails while a gate is open.
     Checklist(gates::CaseArgs),
     /// Proves a gate, with evidence.
-    Prove(gates::ProveArgs),
+    Prove(Box<gates::ProveArgs>),
     /// Says that a gate does not apply; two people have to.
     Dismiss(gates::DismissArgs),
     /// Takes a proof back.
