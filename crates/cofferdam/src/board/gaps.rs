@@ -21,6 +21,8 @@ const EXPIRY_DAYS: u64 = 14;
 const DRILL_DAYS: u64 = 92;
 /// A proof older than this is pointed at, in days: proofs are to be nightly.
 const PROOF_DAYS: u64 = 1;
+/// For how long a change of control is pointed at, in days: Drift lost its timelock days before its funds.
+const CHANGE_DAYS: u64 = 30;
 
 /// Something missing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -50,6 +52,11 @@ pub(super) fn all(
         let stops = rows.iter().flat_map(|it| &it.stopped);
         if let Some(stop) = stops.into_iter().find(|it| it.action == action.id) {
             out.action(action, stop, now);
+        }
+    }
+    for (entity, at, what) in told.changed.values() {
+        if now.since_ms(*at) <= CHANGE_DAYS * DAY_MS {
+            out.warn(entity, &format!("who controls it changed at {at}: {what}"));
         }
     }
     out.keys(plan, rows);

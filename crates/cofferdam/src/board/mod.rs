@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use cofferdam_act::Authorisations;
 use cofferdam_core::{
-    Record, Timestamp,
+    FindingId, OrderKey, Record, Timestamp,
     order::Outcome,
     plan::{Action, ActionCall, Autonomy, Entity, Mode, Plan, containment::order_call},
 };
@@ -31,19 +31,33 @@ pub(crate) struct Told {
     pub(crate) lost: BTreeMap<String, (Timestamp, String)>,
     /// When an order for an action last had its effect in a drill.
     pub(crate) drilled: BTreeMap<String, Timestamp>,
-    actions: BTreeMap<cofferdam_core::OrderKey, String>,
+    /// Changes of who controls what: entity, when and what, by finding.
+    pub(crate) changed: BTreeMap<FindingId, (String, Timestamp, String)>,
+    actions: BTreeMap<OrderKey, String>,
 }
+
+/// Detectors of changes of control.
+const CONTROL: &[&str] = &["control-change", "safe-change"];
 
 impl Told {
     /// Takes in a record of the running program's journal.
     pub(crate) fn live(&mut self, at: Timestamp, record: &Record) {
         self.last = Some(self.last.map_or(at, |it| it.max(at)));
-        if let Record::Readiness { action, ready, because } = record {
-            if *ready {
+        match record {
+            Record::Readiness { action, ready: true, .. } => {
                 self.lost.remove(action);
-            } else {
+            }
+            Record::Readiness { action, because, .. } => {
                 self.lost.insert(action.clone(), (at, because.join("; ")));
             }
+            Record::Found { finding } if CONTROL.contains(&finding.detector.as_str()) => {
+                let change = (finding.entity.clone(), finding.block.time, finding.summary.clone());
+                self.changed.insert(finding.id, change);
+            }
+            Record::Retracted { finding, .. } => {
+                self.changed.remove(finding);
+            }
+            _ => {}
         }
     }
 

@@ -31,13 +31,18 @@ fn cells(it: &Stop, board: &Board) -> [String; 7] {
     let expires = it.expires.map_or_else(|| "with the role".to_owned(), day);
     let expires = if it.who.is_empty() { "–".to_owned() } else { expires };
     let proof = match (&it.lost, board.proved) {
-        (Some(why), _) => format!("LOST: {why}"),
+        (Some(why), _) => format!("LOST: {}", plain(why)),
         (None, Some(at)) => format!("held at {at}"),
         (None, None) => "NEVER".to_owned(),
     };
     let drill = it.drilled.map_or_else(|| "NEVER".to_owned(), day);
     let latency = format!("{} s", it.latency_ms.div_ceil(1_000));
     [it.autonomy.clone(), who, it.path.clone(), latency, expires, proof, drill]
+}
+
+/// A foreign text on one line.
+fn plain(text: &str) -> String {
+    text.chars().map(|it| if it.is_control() { ' ' } else { it }).take(400).collect()
 }
 
 /// As text.
@@ -63,7 +68,7 @@ pub(crate) fn text(board: &Board) -> String {
     let _ = writeln!(out, "\n{holes} holes, {} warnings", board.gaps.len() - holes);
     for it in &board.gaps {
         let mark = if it.hole { "HOLE" } else { "warning" };
-        let _ = writeln!(out, "  {mark:<8} {}: {}", it.about, it.what);
+        let _ = writeln!(out, "  {mark:<8} {}: {}", it.about, plain(&it.what));
     }
     out
 }

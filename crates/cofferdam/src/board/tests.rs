@@ -1,8 +1,11 @@
 //! A plan with holes, and what the board says about it.
 #![expect(clippy::expect_used, reason = "a test may panic")]
 
+use alloy_primitives::{Address, B256};
 use cofferdam_act::Authorisations;
-use cofferdam_core::{Record, Timestamp, plan::Plan};
+use cofferdam_core::{
+    BlockRef, Class, Finding, FindingId, Record, Severity, Stage, Timestamp, Usd, plan::Plan,
+};
 
 use super::{Board, Told, html, text};
 
@@ -61,6 +64,34 @@ account = "eip155:1:0x4444444444444444444444444444444444444444"
 key = { from = "env", name = "HOT" }
 "#;
 
+fn change(at: Timestamp) -> Finding {
+    let block = BlockRef {
+        chain: "eip155:1".parse().expect("a chain"),
+        number: 7,
+        hash: B256::ZERO,
+        parent: B256::ZERO,
+        time: at,
+    };
+    Finding {
+        id: FindingId(B256::repeat_byte(1)),
+        detector: "safe-change".into(),
+        rule: "safe".into(),
+        entity: "vault".into(),
+        severity: Severity::High,
+        class: Class::Damage,
+        stage: Stage::Final,
+        block,
+        tx: None,
+        subject: Address::ZERO,
+        actors: Vec::new(),
+        llr_millinats: 0,
+        group: "control".into(),
+        loss: Usd::ZERO,
+        summary: "the threshold is 2 now".into(),
+        evidence: Vec::new(),
+    }
+}
+
 fn board(told: &Told, now: Timestamp) -> Board {
     let plan: Plan = toml::from_str(PLAN).expect("a plan");
     Board::of(&plan, &Authorisations::default(), told, now)
@@ -90,6 +121,11 @@ fn holes_are_named_before_warnings() {
     assert!(holes(&told, now).contains(&lost_line));
     told.live(now, &lost(true));
     assert!(!holes(&told, now).contains(&lost_line));
+    let found = Record::Found { finding: change(now) };
+    told.live(now, &found);
+    let changed = format!("vault: who controls it changed at {now}: the threshold is 2 now");
+    assert!(holes(&told, now).contains(&changed));
+    assert!(!holes(&told, now.plus_ms(31 * 86_400_000)).contains(&changed));
     let later = now.plus_ms(2 * 86_400_000);
     let stale = format!("the journal: no authority was proved since {now}");
     assert!(holes(&told, later).contains(&stale) && !holes(&told, now).contains(&stale));

@@ -101,87 +101,59 @@ fn write_page(folder: &Path) -> PathBuf {
     folder.join("site")
 }
 
+/// Drafted by alice, approved by bob, published by bob.
+fn say(folder: &Path, case: &str, audience: &str, more: &[&str]) -> String {
+    let id = draft(folder, case, audience, more);
+    json(&["statement", "approve", &id, "--by", "bob"], folder);
+    json(&["statement", "publish", &id, "--by", "bob"], folder);
+    id
+}
+
 #[test]
-fn a_statement_goes_from_a_draft_to_the_page_by_two_people() {
+fn a_statement_waits_for_a_second_person_and_for_the_embargo() {
     let (held, case) = contained();
     let folder = held.path();
     let id = draft(folder, &case, "public", &[]);
     let own = refused(&["statement", "approve", &id, "--by", "Alice"], folder);
     assert!(own.contains("another person has to approve"), "{own}");
-    assert!(
-        refused(&["statement", "publish", &id, "--by", "bob"], folder).contains("approved first")
-    );
+    let unread = refused(&["statement", "publish", &id, "--by", "bob"], folder);
+    assert!(unread.contains("approved first"), "{unread}");
     json(&["statement", "approve", &id, "--by", "bob"], folder);
-    json(
-        &[
-            "statement",
-            "embargo",
-            "--case",
-            &case,
-            "--until",
-            "the issuer froze it",
-            "--by",
-            "dana",
-        ],
-        folder,
-    );
+    let until = "the issuer froze it";
+    let embargo = ["statement", "embargo", "--case", &case, "--until", until, "--by", "dana"];
+    json(&embargo, folder);
     let held_back = refused(&["statement", "publish", &id, "--by", "carol"], folder);
     assert!(held_back.contains("embargo until the issuer froze it"), "{held_back}");
-    let lift = [
-        "statement",
-        "embargo",
-        "--case",
-        &case,
-        "--until",
-        "the issuer froze it",
-        "--by",
-        "dana",
-        "--lift",
-        "--because",
-        "done",
-    ];
-    json(&lift, folder);
+    json(&[&embargo[..], &["--lift", "--because", "done"]].concat(), folder);
     json(&["statement", "publish", &id, "--by", "carol"], folder);
-    json(
-        &[
-            "status-page",
-            "component",
-            "Vault",
-            "--state",
-            "major_outage",
-            "--case",
-            &case,
-            "--by",
-            "dana",
-        ],
-        folder,
-    );
-    let closed = draft(folder, &case, "exchanges", &["--tlp", "amber"]);
-    json(&["statement", "approve", &closed, "--by", "bob"], folder);
-    json(&["statement", "publish", &closed, "--by", "bob"], folder);
+    let verify = cofferdam(&["journal", "verify", "--journal", ".cofferdam/desk"], folder);
+    assert!(text(&verify.stdout).starts_with("journal verifies: "), "{}", text(&verify.stderr));
+}
+
+#[test]
+fn the_page_has_what_is_public_with_its_corrections() {
+    let (held, case) = contained();
+    let folder = held.path();
+    let id = say(folder, &case, "public", &[]);
+    let outage = ["--state", "major_outage", "--case", &case, "--by", "dana"];
+    json(&[&["status-page", "component", "Vault"][..], &outage].concat(), folder);
+    let closed = say(folder, &case, "exchanges", &["--tlp", "amber"]);
     std::fs::write(folder.join("right.txt"), "Two vaults are concerned.\n").expect("a file");
-    let right =
-        json(&["statement", "correct", &id, "--text", "right.txt", "--by", "alice"], folder);
+    let right = ["statement", "correct", &id, "--text", "right.txt", "--by", "alice"];
+    let right = json(&right, folder);
     let right = right["id"].as_str().expect("an id");
     json(&["statement", "approve", right, "--by", "bob"], folder);
     json(&["statement", "publish", right, "--by", "bob"], folder);
     let site = write_page(folder);
-    let read = |path: &str| std::fs::read_to_string(site.join(path)).expect("a file");
-    let page = read("index.html");
+    let page = std::fs::read_to_string(site.join("index.html")).expect("a file");
     assert!(page.contains("Two vaults are concerned.") && page.contains("the vault; nothing else"));
     assert!(!page.contains("If you take deposits"), "TLP:AMBER is not on the page");
-    let list = cofferdam(&["statement", "list", "--journal", JOURNAL], folder);
-    let list = text(&list.stdout);
+    let list = text(&cofferdam(&["statement", "list", "--journal", JOURNAL], folder).stdout);
     for it in ["corrected", "published", "TLP:AMBER", "exchanges", "(corrects "] {
         assert!(list.contains(it), "{it}: {list}");
     }
-    let shown = cofferdam(
-        &["statement", "show", &closed, "--format", "markdown", "--journal", JOURNAL],
-        folder,
-    );
-    assert!(text(&shown.stdout).starts_with("**TLP:AMBER**\n"));
-    let verify = cofferdam(&["journal", "verify", "--journal", ".cofferdam/desk"], folder);
-    assert!(text(&verify.stdout).starts_with("journal verifies: "), "{}", text(&verify.stderr));
+    let show = ["statement", "show", &closed, "--format", "markdown", "--journal", JOURNAL];
+    assert!(text(&cofferdam(&show, folder).stdout).starts_with("**TLP:AMBER**\n"));
     parsed_by_python(&site);
 }
 
@@ -258,9 +230,7 @@ fn a_foreign_client_reads_the_status_page() {
     let Some(packages) = npm::installed(&["statuspage.io@3.2.10"]) else { return };
     let (held, case) = contained();
     let folder = held.path();
-    let id = draft(folder, &case, "public", &[]);
-    json(&["statement", "approve", &id, "--by", "bob"], folder);
-    json(&["statement", "publish", &id, "--by", "bob"], folder);
+    say(folder, &case, "public", &[]);
     json(
         &[
             "status-page",
