@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use alloy_primitives::B256;
 use cofferdam_core::{Record, Timestamp};
 use cofferdam_respond::{Case, CaseEvent, CaseId, CaseState, Cases};
-use cofferdam_statements::{TextError, line};
+use cofferdam_statements::{TextError, line, same_person};
 use serde::{Deserialize, Serialize};
 
 use crate::gate::{Falls, Figures, Gate, check};
@@ -132,6 +132,9 @@ pub enum Refusal {
     /// There is no such case.
     #[error("there is no such case")]
     NoCase,
+    /// It is part of another case.
+    #[error("it was merged into {0:?}")]
+    Merged(CaseId),
     /// The case is not contained.
     #[error("the case is {}: it has to be contained first", .0.word())]
     NotContained(CaseState),
@@ -195,7 +198,7 @@ impl Gates {
                 }
             }
             RecoveryEvent::GateDismissed { gate, because, by, agreed } => {
-                if gate.may_not_apply() && !same(&by, &agreed) {
+                if gate.may_not_apply() && !same_person(&by, &agreed) {
                     let passed = Passed::Dismissed { because, agreed };
                     gates.insert(gate, Deed { at, by, passed });
                 }
@@ -279,7 +282,7 @@ impl Gates {
             return Err(Refusal::Applies(gate));
         }
         let (by, agreed) = (line("the name", by)?, line("the name of who agrees", agreed)?);
-        if same(&by, &agreed) {
+        if same_person(&by, &agreed) {
             return Err(Refusal::OnePerson);
         }
         Ok(RecoveryEvent::GateDismissed { gate, because: line("the reason", because)?, by, agreed })
@@ -325,13 +328,11 @@ impl Gates {
 
 fn contained(cases: &Cases, id: CaseId) -> Result<&Case, Refusal> {
     let case = cases.get(&id).ok_or(Refusal::NoCase)?;
+    if let Some(into) = case.merged_into {
+        return Err(Refusal::Merged(into));
+    }
     match case.state {
         CaseState::Detected | CaseState::Triaged => Err(Refusal::NotContained(case.state)),
         _ => Ok(case),
     }
-}
-
-fn same(one: &str, other: &str) -> bool {
-    let plain = |it: &str| it.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
-    plain(one) == plain(other)
 }

@@ -29,4 +29,6 @@ pub use statement::{Audience, ComponentState, Impact, Phase, Public, Statement};
 pub use statements::Statements;
 pub use template::{Template, TemplateError};
 pub use tlp::Tlp;
-pub use words::{BODY_BYTES_MAX, LINE_BYTES_MAX, TextError, day, line, minute, paragraphs};
+pub use words::{
+    BODY_BYTES_MAX, LINE_BYTES_MAX, TextError, day, line, minute, paragraphs, same_person,
+};

@@ -91,7 +91,7 @@ pub(crate) fn hidden(it: char) -> bool {
 }
 
 /// Whether two names are one person's: spaces around and between, and capitals, make no other.
-pub(crate) fn same_person(one: &str, other: &str) -> bool {
+pub fn same_person(one: &str, other: &str) -> bool {
     let plain = |it: &str| it.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     plain(one) == plain(other)
 }

@@ -1,7 +1,7 @@
 //! The post-mortem: what the journal knows of a case, as a document.
 //!
 //! **Invariant:** nothing in it is made up: what nobody recorded is named as missing. The public one is
-//! only made once the case is over, without names, and holds no statement that was not public.
+//! only made once the case is over, under no embargo, without names, and holds no statement that was not public.
 
 mod account;
 mod html;
@@ -49,6 +49,9 @@ pub enum PostMortemError {
     /// It is not over, and the document would be public.
     #[error("the case is {0}: a public post-mortem is made when it is over")]
     TooEarly(&'static str),
+    /// Nothing is said about the case yet.
+    #[error("there is an embargo until {0}: nothing is said in public before")]
+    Embargo(String),
     /// When people answered is about them; it is not for the public.
     #[error("names are not for {0}")]
     Names(Tlp),
@@ -85,11 +88,16 @@ impl PostMortem {
     /// The document about `case`.
     ///
     /// # Errors
-    /// It would be public too early, or with names.
+    /// It would be public too early, under an embargo, or with names.
     pub fn of(case: &Case, from: Sources<'_>, how: Options) -> Result<Self, PostMortemError> {
         let Options { tlp, names, now } = how;
         if tlp == Tlp::Clear && !case.state.is_over() {
             return Err(PostMortemError::TooEarly(case.state.word()));
+        }
+        if tlp == Tlp::Clear
+            && let Some((until, _)) = from.statements.embargoes(&case.id).next()
+        {
+            return Err(PostMortemError::Embargo(until.clone()));
         }
         if names && tlp < Tlp::Amber {
             return Err(PostMortemError::Names(tlp));

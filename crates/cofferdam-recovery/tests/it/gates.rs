@@ -168,6 +168,22 @@ fn a_gate_of_figures_is_passed_by_figures_only() {
 }
 
 #[test]
+fn a_case_that_was_merged_is_not_reopened_by_its_old_name() {
+    let mut desk = Desk::new();
+    let other = CaseId(B256::repeat_byte(8));
+    let (title, by) = ("the other".to_owned(), "alice".to_owned());
+    let opened = CaseEvent::Opened { title, priority: Priority::P1, by: by.clone() };
+    desk.record(opened.record(other).unwrap());
+    desk.moved(CaseState::Contained);
+    let because = "one attacker".to_owned();
+    let merged = CaseEvent::Merged { into: other, by, because };
+    desk.record(merged.record(ID).unwrap());
+    let refused = desk.gates.reopen(&desk.cases, desk.now, ID, "alice");
+    assert_eq!(refused, Err(Refusal::Merged(other)));
+    assert_eq!(desk.prove(Gate::OraclesFresh, None), Err(Refusal::Merged(other)));
+}
+
+#[test]
 fn a_gate_that_does_not_apply_takes_two_people() {
     let mut desk = Desk::new();
     desk.moved(CaseState::Contained);

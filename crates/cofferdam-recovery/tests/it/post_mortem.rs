@@ -5,7 +5,7 @@ use cofferdam_recovery::{
     post_mortem::{Options, PostMortem, Sources},
 };
 use cofferdam_respond::{CaseEvent, CaseState, Role};
-use cofferdam_statements::{Statements, Tlp};
+use cofferdam_statements::{StatementEvent, Statements, Tlp};
 
 use crate::gates::Desk;
 
@@ -77,6 +77,14 @@ fn the_public_one_waits_for_the_end_and_names_nobody() {
     assert_eq!(document(&desk, Tlp::Clear, false), Err(PostMortemError::TooEarly("contained")));
     desk.moved(CaseState::Closed);
     assert_eq!(document(&desk, Tlp::Clear, true), Err(PostMortemError::Names(Tlp::Clear)));
+    let id = *desk.cases.all().keys().next().unwrap();
+    let (until, by) = ("the issuer froze it".to_owned(), "dana".to_owned());
+    let set = StatementEvent::EmbargoSet { until: until.clone(), by: by.clone() };
+    desk.record(set.record(id).unwrap());
+    assert_eq!(document(&desk, Tlp::Clear, false), Err(PostMortemError::Embargo(until.clone())));
+    let because = "it is".to_owned();
+    let lifted = StatementEvent::EmbargoLifted { until, because, by };
+    desk.record(lifted.record(id).unwrap());
     let text = document(&desk, Tlp::Clear, false).unwrap().markdown();
     assert!(text.starts_with("**TLP:CLEAR**\n") && text.ends_with("**TLP:CLEAR**\n"));
 }

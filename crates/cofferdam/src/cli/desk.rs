@@ -8,11 +8,18 @@
 
 use std::path::{Path, PathBuf};
 
-use cofferdam_core::{Record, Timestamp, ports::Journal, record::Entry};
+use cofferdam_core::{
+    Record, Timestamp,
+    ports::{Journal, JournalError},
+    record::Entry,
+};
 use cofferdam_record::LocalJournal;
 use cofferdam_respond::{Case, Cases};
 
 use super::{CliError, default_journal, journal};
+
+/// Most entries of the desk: people do not do more.
+const DESK_ENTRIES_MAX: usize = 200_000;
 
 /// Where the two journals are.
 #[derive(Clone, Debug, clap::Args)]
@@ -32,16 +39,24 @@ impl Desk {
     /// Opens the desk and calls `each` for every record of both journals, in the order of time.
     pub(crate) async fn open(
         args: &DeskArgs,
-        each: impl FnMut(Timestamp, &Record),
+        mut each: impl FnMut(Timestamp, &Record),
     ) -> Result<Self, CliError> {
         if let Some(parent) = args.desk.parent().filter(|it| !it.as_os_str().is_empty()) {
             std::fs::create_dir_all(parent)
                 .map_err(|it| CliError::io(&format!("make {}", parent.display()), it))?;
         }
-        let desk = LocalJournal::open(&args.desk).await.map_err(journal::broken)?;
-        let mut entries = Vec::new();
-        journal::for_each(&desk, |it| entries.push(it.clone())).await?;
-        merge(args, entries, each).await?;
+        let desk = LocalJournal::open(&args.desk).await.map_err(|it| match it {
+            JournalError::Fenced => CliError::caused("the desk cannot be written to", it)
+                .hint("another person is writing to it: run this again")
+                .hint("a program that runs keeps its journal to itself: name another --desk"),
+            other => journal::broken(other),
+        })?;
+        if same(&args.desk, &args.journal) {
+            journal::for_each(&desk, |it| each(it.at, &it.record)).await?;
+        } else {
+            let entries = entries(&desk).await?;
+            merge(args, entries, each).await?;
+        }
         Ok(Self(desk))
     }
 
@@ -62,12 +77,26 @@ pub(crate) async fn read(
     args: &DeskArgs,
     each: impl FnMut(Timestamp, &Record),
 ) -> Result<(), CliError> {
-    let mut entries = Vec::new();
-    if args.desk.exists() {
-        let desk = journal::open(&args.desk).await?;
-        journal::for_each(&desk, |it| entries.push(it.clone())).await?;
+    // One journal for both is told once.
+    let other = args.desk.exists() && !same(&args.desk, &args.journal);
+    let desk = if other { entries(&journal::open(&args.desk).await?).await? } else { Vec::new() };
+    merge(args, desk, each).await
+}
+
+/// What people did.
+async fn entries(desk: &LocalJournal) -> Result<Vec<Entry>, CliError> {
+    let (mut out, mut left) = (Vec::new(), 0_usize);
+    journal::for_each(desk, |it| {
+        if out.len() < DESK_ENTRIES_MAX { out.push(it.clone()) } else { left += 1 }
+    })
+    .await?;
+    match left {
+        0 => Ok(out),
+        left => Err(CliError::new(format!(
+            "the desk holds {left} entries more than {DESK_ENTRIES_MAX}"
+        ))
+        .hint("name the engine's journal with --journal and a journal of people with --desk")),
     }
-    merge(args, entries, each).await
 }
 
 async fn merge(
@@ -76,17 +105,14 @@ async fn merge(
     mut each: impl FnMut(Timestamp, &Record),
 ) -> Result<(), CliError> {
     let mut desk = desk.into_iter().peekable();
-    // One journal for both is told once.
-    if !same(&args.desk, &args.journal) {
-        let engine = journal::open(&args.journal).await?;
-        journal::for_each(&engine, |entry| {
-            while let Some(it) = desk.next_if(|it| it.at < entry.at) {
-                each(it.at, &it.record);
-            }
-            each(entry.at, &entry.record);
-        })
-        .await?;
-    }
+    let engine = journal::open(&args.journal).await?;
+    journal::for_each(&engine, |entry| {
+        while let Some(it) = desk.next_if(|it| it.at < entry.at) {
+            each(it.at, &it.record);
+        }
+        each(entry.at, &entry.record);
+    })
+    .await?;
     desk.for_each(|it| each(it.at, &it.record));
     Ok(())
 }

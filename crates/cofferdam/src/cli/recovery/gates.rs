@@ -269,6 +269,7 @@ fn refused(why: Refusal) -> CliError {
             .map(|it| format!("{}: {} ({})", it.gate.word(), it.gate.proof(), it.gate.who()))
             .collect(),
         Refusal::NoCase => vec!["`cofferdam incident list` shows incidents".into()],
+        Refusal::Merged(into) => vec![format!("name case {} with --case", into.short())],
         Refusal::NotContained(_) => vec!["gates are proved about a loss that is stopped".into()],
         Refusal::Falls(_) => {
             vec!["`cofferdam recovery prove --help` names the figures of each gate".into()]
