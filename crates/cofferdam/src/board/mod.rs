@@ -61,7 +61,7 @@ impl Told {
         }
     }
 
-    /// Takes in a record of a drill's journal.
+    /// Takes in a record of the journal of a drill that was held at `at`.
     pub(crate) fn drill(&mut self, at: Timestamp, record: &Record) {
         match record {
             Record::Intended { order } => {

@@ -1,11 +1,14 @@
 //! `cofferdam readiness`: proves every standing authority against the head; `readiness board` shows what guards
 //! what, without asking a node.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Args, Subcommand};
 use cofferdam_act::{FeePolicy, Readiness, prove};
-use cofferdam_core::plan::ActionCall;
+use cofferdam_core::{Timestamp, plan::ActionCall};
 
 use super::{CliError, Output, default_journal, journal, plan::load, status_page::put, wire};
 use crate::{
@@ -74,7 +77,9 @@ async fn board(args: &BoardArgs, output: &Output) -> Result<ExitCode, CliError> 
     }
     for path in &args.drill {
         let drill = journal::open(path).await?;
-        journal::for_each(&drill, |it| told.drill(it.at, &it.record)).await?;
+        // A drill keeps a clock of its own; when it was held, its file says.
+        let held = written(path);
+        journal::for_each(&drill, |it| told.drill(held.unwrap_or(it.at), &it.record)).await?;
     }
     let board = Board::of(&plan, &held, &told, now());
     if let Some(path) = &args.html {
@@ -84,7 +89,14 @@ async fn board(args: &BoardArgs, output: &Output) -> Result<ExitCode, CliError> 
     Ok(if board.has_holes() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-async fn prove_all(folder: &std::path::Path, output: &Output) -> Result<ExitCode, CliError> {
+/// When a file or a folder was last written.
+fn written(path: &Path) -> Option<Timestamp> {
+    let modified = std::fs::metadata(path).and_then(|it| it.modified()).ok()?;
+    let since = modified.duration_since(std::time::UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_millis()).ok().map(Timestamp)
+}
+
+async fn prove_all(folder: &Path, output: &Output) -> Result<ExitCode, CliError> {
     let (plan, _) = load(folder)?;
     let authorisations = wire::authorisations(&plan, folder)?;
     let chains = wire::reach(&plan)?;
