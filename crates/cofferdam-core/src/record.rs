@@ -261,7 +261,7 @@ pub enum Record {
     Case {
         /// The case.
         case: B256,
-        /// The event, as `cofferdam-respond` wrote it.
+        /// The event, as `cofferdam-respond`, `cofferdam-statements` or `cofferdam-recovery` wrote it.
         event: serde_json::Value,
     },
     /// The engine's whole state, so that a restart reads only what follows.

@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod backtest;
+mod board;
 pub mod cli;
 pub mod corpus;
 pub mod drill;

@@ -5,6 +5,7 @@ mod backtest;
 mod calibrate;
 mod card;
 mod corpus;
+mod desk;
 pub mod drill;
 pub mod error;
 mod faults;
@@ -14,11 +15,15 @@ mod learn;
 pub mod output;
 pub mod plan;
 pub mod playbook;
+mod post_mortem;
 mod readiness;
+mod recovery;
 mod replay;
 pub mod risk;
 mod run;
 mod safe;
+mod statement;
+mod status_page;
 #[cfg(test)]
 mod sub_blocks;
 mod wire;
@@ -73,6 +78,17 @@ enum Command {
     /// Incidents in a journal, with the reasoning behind each decision.
     #[command(subcommand)]
     Incident(incident::IncidentCommand),
+    /// What is said to the outside: drafted, approved by a second person, published, corrected.
+    #[command(subcommand)]
+    Statement(Box<statement::StatementCommand>),
+    /// The public status page, as files.
+    #[command(subcommand)]
+    StatusPage(status_page::StatusPageCommand),
+    /// After containment: the gates before reopening, the staged unpause, restitution.
+    #[command(subcommand)]
+    Recovery(Box<recovery::RecoveryCommand>),
+    /// The post-mortem of a case, from its journal.
+    PostMortem(post_mortem::PostMortemArgs),
     /// A Safe's transactions: explain, refuse, sign, collect, execute.
     #[command(subcommand)]
     Safe(Box<safe::SafeCommand>),
@@ -126,6 +142,10 @@ async fn run(command: Command, output: &Output) -> Result<ExitCode, CliError> {
         Command::Plan(it) => plan::run(it, output),
         Command::Playbook(it) => playbook::run(it, output).await,
         Command::Incident(it) => incident::run(it, output).await,
+        Command::Statement(it) => statement::run(*it, output).await,
+        Command::StatusPage(it) => status_page::run(it, output).await,
+        Command::Recovery(it) => recovery::run(*it, output).await,
+        Command::PostMortem(it) => post_mortem::run(it, output).await,
         Command::Safe(it) => safe::run(*it, output).await,
         Command::Journal(it) => journal::run(it, output).await,
         Command::Completions { shell } => {

@@ -1,0 +1,6 @@
+//! Statements and the status page over journals.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod desk;
+mod page;
+mod statements;
