@@ -34,6 +34,7 @@ fn action() -> Action {
         valid_for: DurationText(600_000),
         irreversible: false,
         approvals: 1,
+        quorum: Vec::new(),
         verify: Vec::new(),
     }
 }

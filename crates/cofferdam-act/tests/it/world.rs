@@ -273,6 +273,7 @@ pub fn action(call: ActionCall) -> Action {
         valid_for: DurationText(600_000),
         irreversible: false,
         approvals: 1,
+        quorum: Vec::new(),
         verify: Vec::new(),
     }
 }
