@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a failed test should panic")]
 
 use cofferdam_risk::door::{acts, net_benefit_micro_usd, threshold_ppb};
+use cofferdam_risk::pricing::normal::quantile;
 use cofferdam_risk::pricing::{
-    BatchBook, BatchExpiry, BatchOption, BlackInput, OptionKind, price_report,
+    BatchBook, BatchExpiry, BatchOption, BlackInput, OptionKind, PowerPerp, SettlementWindow,
+    black_price, price_report,
 };
 use cofferdam_risk::threshold_one_shot;
 use proptest::prelude::*;
@@ -75,4 +77,54 @@ proptest! {
         });
         prop_assert!(priced.is_err() || seen == kept.len());
     }
+}
+
+fn near_strike(years: f64, strike: f64, vol: f64) -> BlackInput {
+    BlackInput { forward: 100.0, strike, years, vol, rate: 0.0, kind: OptionKind::Call }
+}
+
+#[test]
+fn pin_risk_needs_both_the_strike_and_the_hour() {
+    assert!(near_strike(1e-6, 100.1, 0.5).pin_risk());
+    assert!(!near_strike(1.0, 100.1, 0.5).pin_risk(), "far from expiry");
+    assert!(!near_strike(1e-6, 110.0, 0.5).pin_risk(), "far from the strike");
+}
+
+#[test]
+fn underflow_is_a_time_value_that_is_there_and_cannot_be_written() {
+    assert!(!black_price(&near_strike(1.0, 110.0, 0.5)).unwrap().underflow);
+    assert!(!black_price(&near_strike(1.0, 110.0, 0.0)).unwrap().underflow, "no time value at all");
+    assert!(black_price(&near_strike(1.0, 1e6, 0.01)).unwrap().underflow);
+}
+
+#[test]
+fn an_expired_option_moves_with_its_forward_in_both_numeraires() {
+    let r = price_report(&near_strike(0.0, 80.0, 0.5)).unwrap();
+    assert_eq!((r.usd.delta, r.usd.dual_delta), (1.0, -1.0));
+    assert_eq!(r.coin.price, 0.2);
+    // 80 / 100 coins for each, and its derivatives: d/dF of 1 - K / F.
+    assert_eq!((r.coin.net_delta, r.coin.slope, r.coin.gamma), (0.8, 0.008, -0.000_16));
+}
+
+#[test]
+fn the_quantile_is_infinite_at_its_ends_and_undefined_beyond() {
+    assert_eq!((quantile(0.0), quantile(1.0)), (f64::NEG_INFINITY, f64::INFINITY));
+    assert!(
+        quantile(-1e-9).is_nan() && quantile(1.0 + 1e-9).is_nan() && quantile(f64::NAN).is_nan()
+    );
+    assert!(quantile(0.3) < 0.0 && quantile(0.7) > 0.0);
+}
+
+#[test]
+fn a_power_perpetual_has_the_greeks_of_a_power() {
+    let perp = PowerPerp { scale: 0.5, power: 3.0 };
+    assert_eq!(perp.at(4.0).unwrap(), (32.0, 24.0, 12.0));
+}
+
+#[test]
+fn inside_the_settlement_window_the_volatility_is_that_of_the_variance_left() {
+    let window = SettlementWindow { length: 0.1, running_average: 100.0 };
+    let (adjusted, eff) = window.adjust(&near_strike(0.05, 100.0, 0.6)).unwrap();
+    assert!((adjusted.vol * adjusted.vol * 0.05 - eff.variance).abs() < 1e-15);
+    assert!((adjusted.vol / (0.6 * 0.5 / 3_f64.sqrt()) - 1.0).abs() < 1e-12);
 }
