@@ -128,3 +128,17 @@ fn inside_the_settlement_window_the_volatility_is_that_of_the_variance_left() {
     assert!((adjusted.vol * adjusted.vol * 0.05 - eff.variance).abs() < 1e-15);
     assert!((adjusted.vol / (0.6 * 0.5 / 3_f64.sqrt()) - 1.0).abs() < 1e-12);
 }
+
+/// Found by the fuzz target `pricing`.
+#[test]
+fn a_time_value_out_of_range_is_refused() {
+    let input = BlackInput {
+        forward: 1.783_886_602_456_018_8e127,
+        strike: 2.295_563_782_363_5e-310,
+        years: 1.276_163_950_736_888_4e130,
+        vol: 2.391_801_093_599_375_2e281,
+        rate: 1.783_886_751_653_337_8e127,
+        kind: OptionKind::Put,
+    };
+    assert!(black_price(&input).is_err());
+}

@@ -115,7 +115,8 @@ pub struct Price {
 /// Prices one option.
 ///
 /// # Errors
-/// See [`BlackInput::validate`]; [`RiskError::Overflow`] when a negative rate discounts out of range.
+/// See [`BlackInput::validate`]; [`RiskError::Overflow`] when a negative rate discounts out of range, or when the total
+/// volatility or the moneyness is.
 pub fn black_price(input: &BlackInput) -> Result<Price, RiskError> {
     input.validate()?;
     let time_value = if input.is_degenerate() {
@@ -123,6 +124,10 @@ pub fn black_price(input: &BlackInput) -> Result<Price, RiskError> {
     } else {
         otm_value(input.forward, input.strike, input.total_vol())
     };
+    // A total volatility or a quotient out of range: no number, not a price of zero.
+    if !time_value.is_finite() {
+        return Err(RiskError::Overflow { name: "time value" });
+    }
     let discount = input.discount();
     let cap = match input.kind {
         OptionKind::Call => input.forward,
