@@ -213,16 +213,16 @@ mod tests {
     async fn a_connection_lasts_as_long_as_its_lease() {
         let inner = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let to = inner.local_addr().unwrap();
-        let listener = Bounded::new(inner, Duration::from_millis(200));
-        let known = async |ConnectInfo(it): ConnectInfo<Caller>| {
-            it.lease.prolong(Duration::from_secs(20));
-            sleep(Duration::from_millis(600)).await;
+        // Long enough for a busy machine to reach the handler, which then outlasts it.
+        let life = Duration::from_secs(3);
+        let listener = Bounded::new(inner, life);
+        let known = async move |ConnectInfo(it): ConnectInfo<Caller>| {
+            it.lease.prolong(life * 20);
+            sleep(life * 2).await;
             "known"
         };
-        let stranger = async || {
-            sleep(Duration::from_millis(600)).await;
-            "stranger"
-        };
+        // Never answers: only the end of its time ends it.
+        let stranger = async || std::future::pending::<&str>().await;
         let routes = Router::new().route("/known", get(known)).route("/stranger", get(stranger));
         let routes = routes.into_make_service_with_connect_info::<Caller>();
         tokio::spawn(async move { axum::serve(listener, routes).await });

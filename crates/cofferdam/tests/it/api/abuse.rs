@@ -3,7 +3,7 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -230,15 +230,14 @@ fn slow_clients_do_not_keep_others_out() {
                 stream
             })
             .collect();
-        let begun = Instant::now();
         let mut next = TcpStream::connect(address).expect("a connection");
         next.write_all(b"GET /nothing HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
             .expect("it");
         let mut answer = String::new();
+        // Four times as long as a stranger may stay: without an end of their time it would never be served.
         next.set_read_timeout(Some(Duration::from_secs(40))).expect("a limit");
         next.read_to_string(&mut answer).expect("an answer");
         assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
-        assert!(begun.elapsed() < Duration::from_secs(40));
         drop(slow);
     }
 }
